@@ -1,6 +1,7 @@
 /* Marks on declarations that the whole program uses. No code of the program's own lives here. */
 #pragma once
 #include <stddef.h>
+#include <sys/param.h> /* MIN, MAX */
 
 /* The result must be looked at: every fallible function carries it. */
 #define must_check __attribute__((warn_unused_result))
@@ -25,6 +26,3 @@
         (ptr) = NULL;                                                                              \
         t_;                                                                                        \
     })
-
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))

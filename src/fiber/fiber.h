@@ -3,13 +3,14 @@
  *
  * Everything runs on the loop's thread, so there are no locks; shared state changes only where a
  * function is marked may_yield. Callbacks of libuv and of libraries run on the loop's own stack and
- * only wake fibers (fiber_signal, fiber_wake); the scheduler runs them right after the callback
+ * only wake fibers (fiber_signal); the scheduler runs them right after the callback
  * returned to the loop.
  *
  * A fiber is spawned into a scope, which cancels and joins what it holds: no fiber outlives its
- * scope. Cancelling makes the current or next wait return -ERR_CANCELLED, once for each call of
- * fiber_cancel; the fiber unwinds by the ordinary error path. All waits have deadlines;
- * FIBER_FOREVER is for waits whose end somebody else guarantees (a server's accept loop). */
+ * scope. Cancelling sticks: from then on every wait of the fiber returns -ERR_CANCELLED, so that it
+ * unwinds by the ordinary error path; what must still be finished stands between
+ * fiber_shield_enter and _leave. All waits have deadlines; FIBER_FOREVER is for waits whose end
+ * somebody else guarantees (a server's accept loop). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,11 +35,18 @@ void fiber_runtime_start(uv_loop_t *loop, const struct fiber_options *options);
 void fiber_runtime_stop(void);
 uv_loop_t *fiber_loop(void);
 
+#define FIBER_FOREVER (-1)
+
+/* What fibers wait on. Zero-filled is not valid: fiber_cond_init. It must outlive its waiters. */
+struct fiber_cond {
+    struct list waiters;
+};
+
 /* ---- scopes ---- */
 
 struct fiber_scope {
     struct list fibers;
-    struct list joiners;
+    struct fiber_cond ended; /* signalled whenever one ends */
 };
 
 void fiber_scope_init(struct fiber_scope *scope);
@@ -65,13 +73,6 @@ void fiber_shield_enter(void);
 void fiber_shield_leave(void);
 
 /* ---- waiting ---- */
-
-#define FIBER_FOREVER (-1)
-
-/* What fibers wait on. Zero-filled is not valid: fiber_cond_init. It must outlive its waiters. */
-struct fiber_cond {
-    struct list waiters;
-};
 
 void fiber_cond_init(struct fiber_cond *c);
 /* 0 after a signal, else -ERR_TIMEOUT or -ERR_CANCELLED. As with any condition, test the predicate
