@@ -21,8 +21,9 @@ struct sse_reader {
 void sse_reader_init(struct sse_reader *r, size_t max_event_bytes);
 void sse_reader_done(struct sse_reader *r);
 /* Calls on_event for every event that `bytes` completes; views live during the call. on_event
- * returns 0 to go on or a negative code, which ends the feed and is returned. ERR_LIMIT: an event
- * above the maximum. */
+ * returns 0 to go on or a negative code, which ends the feed and is returned. ERR_LIMIT: a line, or
+ * the joined data lines of an event, are larger than the maximum. After an error the reader can
+ * only be ended. */
 int sse_reader_feed(struct sse_reader *r, struct str bytes,
                     int (*on_event)(const struct sse_event *event, void *arg, struct err *err),
                     void *arg, struct err *err) must_check;
