@@ -23,7 +23,7 @@ TEST_FIBER(scope_cancels_and_joins) {
     for (int i = 0; i < 3; i++) {
         REQUIRE_OK(fiber_spawn(&scope, "waiter", wait_forever, &c, NULL, &err), &err);
     }
-    fiber_yield();
+    fiber_sleep(2);
     fiber_scope_done(&scope);
     CHECK_INT(c.woken, 3);
     CHECK_INT(c.code, -ERR_CANCELLED);
@@ -38,9 +38,9 @@ TEST_FIBER(signal_wakes_one_broadcast_all) {
     for (int i = 0; i < 3; i++) {
         REQUIRE_OK(fiber_spawn(&scope, "waiter", wait_forever, &c, NULL, &err), &err);
     }
-    fiber_yield();
+    fiber_sleep(2);
     fiber_signal(&c.cond);
-    fiber_yield();
+    fiber_sleep(2);
     CHECK_INT(c.woken, 1);
     fiber_broadcast(&c.cond);
     fiber_scope_join(&scope);
@@ -85,7 +85,7 @@ TEST_FIBER(shield_defers_cancellation) {
     struct err err;
     fiber_scope_init(&scope);
     REQUIRE_OK(fiber_spawn(&scope, "shielded", finish_what_was_begun, &s, NULL, &err), &err);
-    fiber_yield();
+    fiber_sleep(2);
     fiber_scope_done(&scope);
     CHECK_INT(s.inside, 0);
     CHECK_INT(s.after, -ERR_CANCELLED);

@@ -1,0 +1,54 @@
+/* Who calls: keys and cookies become principals. */
+#pragma once
+#include "base/arena.h"
+#include "base/crypto.h"
+#include "db/db.h"
+#include "profile/profile.h"
+
+enum role { ROLE_PERSONAL, ROLE_ADMIN, ROLE_COS_INTERNAL };
+
+struct principal {
+    struct str user_id; /* in the arena it was made with */
+    enum role role;
+    struct str key_hash; /* empty in the modes without api_keys */
+    bool allow_operator_llm;
+    bool from_cookie; /* then state-changing requests must pass the Origin check */
+};
+
+/* How this instance knows its callers (requirements.md, Authentication). */
+enum auth_mode {
+    AUTH_TABLE,  /* SYSTEM_DB_URL set: api_keys */
+    AUTH_SHARED, /* else ASSISTANT_API_KEY: one key, the default user, admin */
+    AUTH_OPEN,   /* neither: everybody is the default user; loopback only */
+};
+
+struct auth;
+
+/* AUTH_OPEN on an address that is not loopback is refused with ERR_INVALID, which says what to set.
+ */
+int auth_new(const struct profile *profile, struct db *db, struct auth **ret, struct err *err)
+    must_check;
+void auth_free(struct auth *auth);
+enum auth_mode auth_mode(const struct auth *auth);
+/* First start with api_keys empty: a row from ASSISTANT_API_KEY for the default user, admin,
+ * allow_operator_llm. */
+may_yield int auth_seed(struct auth *auth, struct err *err) must_check;
+
+/* The key from X-API-Key, `Authorization: Bearer`, or the api_key parameter; or the session
+ * cookie's token; both may be empty. peer: for the limit on failed attempts (10 a minute an
+ * address, then ERR_BUSY for a while). ERR_UNAUTHORIZED otherwise. Recently seen keys are answered
+ * from a bounded cache for at most 10 s (revocation in this process is immediate). last_used is
+ * written at most once a minute. */
+may_yield int auth_check(struct auth *auth, struct str key, struct str cookie, struct str peer,
+                         struct arena *arena, struct principal *ret, struct err *err) must_check;
+
+/* Exchanges a key for a session token (shown once, stored hashed). */
+may_yield int auth_login(struct auth *auth, struct str key, struct str peer, struct arena *arena,
+                         struct str *ret_token, int64_t *ret_expires_us, struct err *err)
+    must_check;
+may_yield int auth_logout(struct auth *auth, struct str token, struct err *err) must_check;
+
+const char *role_name(enum role role); /* as in api_keys.profile_name */
+bool role_parse(struct str name, enum role *ret);
+/* A new raw key: "adj_" and 43 characters of base64url. */
+struct secret *auth_key_new(void);

@@ -1,0 +1,39 @@
+/* AG-UI 1.0 events as JSON text, appended to a buffer; field rules as in the specification (no
+ * nulls, string ids, integer timestamps). One event a call; the caller numbers and ships it. */
+#pragma once
+#include "base/json.h"
+#include "llm/llm.h"
+
+void event_run_started(struct strbuf *out, struct str thread_id, struct str run_id);
+void event_run_finished(struct strbuf *out, struct str thread_id, struct str run_id,
+                        const struct llm_usage *usage, struct str provider, struct str model);
+/* To clients that did not declare protocol 1.0 the ends below are sent as success
+ * (event_for_old_client). */
+void event_run_cancelled(struct strbuf *out, struct str thread_id, struct str run_id);
+void event_run_error(struct strbuf *out, struct str message, struct str code);
+void event_step_started(struct strbuf *out, struct str name);
+void event_step_finished(struct strbuf *out, struct str name);
+void event_text_start(struct strbuf *out, struct str message_id);
+void event_text_content(struct strbuf *out, struct str message_id, struct str delta);
+void event_text_end(struct strbuf *out, struct str message_id);
+void event_reasoning_start(struct strbuf *out,
+                           struct str message_id); /* REASONING_START and REASONING_MESSAGE_START
+                                                      are two events: see run.h */
+void event_reasoning_message_start(struct strbuf *out, struct str message_id);
+void event_reasoning_content(struct strbuf *out, struct str message_id, struct str delta);
+void event_reasoning_message_end(struct strbuf *out, struct str message_id);
+void event_reasoning_end(struct strbuf *out, struct str message_id);
+void event_tool_start(struct strbuf *out, struct str call_id, struct str name,
+                      struct str parent_message_id);
+void event_tool_args(struct strbuf *out, struct str call_id, struct str delta);
+void event_tool_end(struct strbuf *out, struct str call_id);
+void event_tool_result(struct strbuf *out, struct str message_id, struct str call_id,
+                       struct str content);
+/* messages_json: a JSON array of AG-UI messages. */
+void event_messages_snapshot(struct strbuf *out, struct str messages_json);
+void event_custom(struct strbuf *out, struct str name, struct str value_json);
+
+/* A canonical message (docs/messages.md) as an AG-UI message object: text blocks joined, tool calls
+ * as toolCalls, reasoning left out. */
+int event_message_from_canonical(struct strbuf *out, struct str id, struct str json,
+                                 struct err *err) must_check;

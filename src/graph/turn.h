@@ -1,0 +1,63 @@
+/* Turns: accepted, run by a fiber each through the graph's nodes, adopted when their owner died,
+ * cancelled, ended. The engine owns all turns of this process. */
+#pragma once
+#include "auth/auth.h"
+#include "base/id.h"
+#include "event/run.h"
+#include "profile/profile.h"
+#include "tool/tool.h"
+
+struct turn_engine;
+
+struct turn_engine_options {
+    const struct profile *profile;
+    struct db *db;
+    struct runs *runs;
+    const struct tool_registry *tools;
+    struct str process_id;
+};
+
+struct turn_engine *turn_engine_new(const struct turn_engine_options *options);
+/* Takes the lease, adopts what was left behind, begins to look for more, sweeps. */
+may_yield int turn_engine_start(struct turn_engine *e, struct err *err) must_check;
+/* No new turns; running ones may end for grace_ms, then they are left for another process to adopt.
+ */
+may_yield void turn_engine_stop(struct turn_engine *e, int64_t grace_ms);
+void turn_engine_free(struct turn_engine *e);
+
+struct turn_submission {
+    struct str user_id;
+    bool allow_operator_llm;
+    struct str thread_id;    /* empty: a new thread */
+    struct str turn_id;      /* empty: a new one; else an idempotency key of the client */
+    struct str text;         /* the user's words, valid UTF-8 */
+    struct str content_json; /* instead of text: a JSON array of canonical blocks (text, image) */
+    struct str model; /* empty: the thread's or the profile's; "provider:model" or a model of the
+                         profile's provider */
+    struct str agent; /* empty: "cos" */
+};
+enum { TURN_MAX_TEXT_BYTES = 256 * 1024, TURN_MAX_INPUT_BYTES = 6 * 1024 * 1024 };
+
+struct turn_ticket {
+    char thread_id[132], turn_id[132];
+    bool existed;              /* turn_id was known: this is the earlier submission */
+    bool queued;               /* waits for an earlier turn of the thread */
+    struct run_reader *reader; /* follows the turn from its first event; the caller closes it */
+};
+/* Returns once the message is durable. The model call may have begun before, its events have not
+ * left. ERR_INVALID, ERR_FORBIDDEN ("No LLM key configured. ..."), ERR_BUSY (too many open turns of
+ * this user or in all), ERR_UNAVAILABLE (database). */
+may_yield int turn_submit(struct turn_engine *e, const struct turn_submission *s,
+                          struct turn_ticket *ret, struct err *err) must_check;
+/* Stops a turn wherever it runs. ERR_NOT_FOUND. Cancelling an ended turn does nothing. */
+may_yield int turn_cancel(struct turn_engine *e, struct str user_id, struct str turn_id,
+                          struct err *err) must_check;
+/* Cancels the running and the queued turns of a thread. */
+may_yield int turn_cancel_thread(struct turn_engine *e, struct str user_id, struct str thread_id,
+                                 struct err *err) must_check;
+
+struct turn_engine_stats {
+    unsigned running, queued_here;
+    uint64_t accepted, done, failed, cancelled, adopted, lost_leases;
+};
+struct turn_engine_stats turn_engine_stats(const struct turn_engine *e);

@@ -1,0 +1,143 @@
+/* Turns: accepting, stepping, ending, claiming. All functions may yield and name the user. */
+#pragma once
+#include "base/arena.h"
+#include "base/id.h"
+#include "db/db.h"
+
+struct turn_key {
+    struct str user_id, turn_id;
+};
+
+enum turn_state {
+    TURN_QUEUED,
+    TURN_RUNNING,
+    TURN_INTERRUPTED,
+    TURN_DONE,
+    TURN_FAILED,
+    TURN_CANCELLED
+};
+const char *turn_state_name(enum turn_state s);
+static inline bool turn_state_open(enum turn_state s) {
+    return s == TURN_QUEUED || s == TURN_RUNNING;
+}
+
+/* ---- accepting ---- */
+
+struct turn_accept {
+    struct str user_id, thread_id, turn_id;
+    struct str message_id,
+        message_json; /* canonical user message; empty json: none (regenerate, resume) */
+    bool plain;
+    struct str input; /* JSON: what the turn must know to be begun by another process */
+    struct str owner; /* the process that will run it */
+    struct str agent;
+    bool must_be_new_thread; /* a precondition for the fast path */
+};
+/* One transaction: thread (made when missing), turn, message. *ret_running: it runs here, at epoch
+ * 0, with its message stored; else it is queued behind another turn. *ret_message_seq: of the
+ * user's message when running. ERR_CONFLICT: turn_id exists already. */
+may_yield int turn_accept(struct db *db, const struct turn_accept *a, bool *ret_running,
+                          int64_t *ret_message_seq, struct err *err) must_check;
+
+/* ---- reading ---- */
+
+struct turn_row {
+    struct str thread_id, input, error_code, error, lease_owner;
+    enum turn_state state;
+    int64_t position, epoch, step;
+    bool cancel_requested;
+};
+may_yield int turn_get(struct db *db, struct turn_key key, struct arena *arena,
+                       struct turn_row *ret, struct err *err) must_check;
+
+struct turn_message {
+    int64_t seq;
+    struct str id, role, json;
+    bool plain;
+};
+/* Newest first up to max_messages and max_bytes, then put in order: ascending seq. Messages of seq
+ * <= up_to_seq. */
+may_yield int turn_history(struct db *db, struct str user_id, struct str thread_id,
+                           int64_t up_to_seq, size_t max_messages, size_t max_bytes,
+                           struct arena *arena, struct turn_message **ret, size_t *ret_n,
+                           struct err *err) must_check;
+
+struct turn_checkpoint {
+    struct str node, state;
+    int64_t message_seq;
+};
+/* ERR_NOT_FOUND when the turn has none yet. */
+may_yield int turn_checkpoint_get(struct db *db, struct turn_key key, struct str thread_id,
+                                  struct arena *arena, struct turn_checkpoint *ret, struct err *err)
+    must_check;
+
+struct turn_effect {
+    struct str call_id, idempotency_key, tool, arguments, outcome;
+    bool repeatable;
+    struct str state;
+};
+may_yield int turn_effects(struct db *db, struct turn_key key, struct arena *arena,
+                           struct turn_effect **ret, size_t *ret_n, struct err *err) must_check;
+
+/* Stored events with seq > since, in order: lines "<seq> <event>\n" appended to out. */
+may_yield int turn_events(struct db *db, struct turn_key key, int64_t since, struct strbuf *out,
+                          struct err *err) must_check;
+
+/* ---- a step: what one node changed, in one transaction ---- */
+
+struct turn_usage {
+    struct str provider, model, key_owner;
+    int64_t input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens,
+        cost_microusd;
+};
+
+struct turn_step {
+    struct turn_key key;
+    struct str thread_id;
+    int64_t position, epoch, step;       /* step: the number this transaction gives the turn */
+    const struct turn_message *messages; /* seq: consecutive, after the thread's newest */
+    size_t n_messages;
+    const struct turn_effect *intents; /* inserted in state 'intent' */
+    size_t n_intents;
+    const struct turn_effect *outcomes; /* set: state, outcome */
+    size_t n_outcomes;
+    struct str node, state; /* checkpoint */
+    int64_t message_seq;
+    const struct turn_usage *usage; /* NULL: none */
+    struct str events;              /* lines; empty: none */
+    int64_t events_last_seq;
+    bool end; /* the turn ends: end_state, error_code, error */
+    enum turn_state end_state;
+    struct str error_code, error;
+};
+/* ERR_PRECONDITION: the turn is no longer this owner's (epoch); nothing was written. Repeating a
+ * step whose outcome is unknown (ERR_UNAVAILABLE) is safe: one that was committed already is
+ * recognised. *ret_cancel: somebody asked to cancel. At most TURN_STEP_MAX messages and effects. */
+enum { TURN_STEP_MAX = 16 };
+may_yield int turn_step_store(struct db *db, const struct turn_step *s, bool *ret_cancel,
+                              struct err *err) must_check;
+
+/* ---- who runs what ---- */
+
+may_yield int lease_renew(struct db *db, struct str owner, int64_t until_us, struct err *err)
+    must_check;
+may_yield int lease_drop(struct db *db, struct str owner, struct err *err) must_check;
+/* Turns that may be taken now: running ones without a valid lease, queued ones that are first in a
+ * free thread. Ids only. */
+may_yield int turns_claimable(struct db *db, int64_t now_us, size_t max, struct arena *arena,
+                              struct turn_key **ret, size_t *ret_n, struct err *err) must_check;
+/* Takes a turn: epoch grows, owner is set, a queued one's message gets its place in the thread.
+ * ERR_CONFLICT: somebody else was faster. */
+may_yield int turn_claim(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
+                         struct arena *arena, struct turn_row *ret, struct err *err) must_check;
+/* The queued turn that is next in a thread, or ERR_NOT_FOUND. */
+may_yield int turn_next_queued(struct db *db, struct str user_id, struct str thread_id,
+                               struct arena *arena, struct str *ret_turn_id, struct err *err)
+    must_check;
+/* Marks an open turn for cancelling; a queued one ends at once. *ret_state: what it is now.
+ * ERR_NOT_FOUND. */
+may_yield int turn_request_cancel(struct db *db, struct turn_key key, enum turn_state *ret_state,
+                                  struct err *err) must_check;
+/* Deletes stored events of ended turns older than before_us, at most max rows. */
+may_yield int events_sweep(struct db *db, int64_t before_us, size_t max, size_t *ret_deleted,
+                           struct err *err) must_check;
