@@ -7,18 +7,14 @@
 void event_run_started(struct strbuf *out, struct str thread_id, struct str run_id);
 void event_run_finished(struct strbuf *out, struct str thread_id, struct str run_id,
                         const struct llm_usage *usage, struct str provider, struct str model);
-/* To clients that did not declare protocol 1.0 the ends below are sent as success
- * (event_for_old_client). */
+/* Only for clients that declared protocol 1.0: older ones reject this outcome. */
 void event_run_cancelled(struct strbuf *out, struct str thread_id, struct str run_id);
 void event_run_error(struct strbuf *out, struct str message, struct str code);
-void event_step_started(struct strbuf *out, struct str name);
-void event_step_finished(struct strbuf *out, struct str name);
 void event_text_start(struct strbuf *out, struct str message_id);
 void event_text_content(struct strbuf *out, struct str message_id, struct str delta);
 void event_text_end(struct strbuf *out, struct str message_id);
-void event_reasoning_start(struct strbuf *out,
-                           struct str message_id); /* REASONING_START and REASONING_MESSAGE_START
-                                                      are two events: see run.h */
+/* A reasoning item: start, message start, content..., message end, end; all with one id. */
+void event_reasoning_start(struct strbuf *out, struct str message_id);
 void event_reasoning_message_start(struct strbuf *out, struct str message_id);
 void event_reasoning_content(struct strbuf *out, struct str message_id, struct str delta);
 void event_reasoning_message_end(struct strbuf *out, struct str message_id);

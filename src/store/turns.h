@@ -33,11 +33,15 @@ struct turn_accept {
     struct str agent;
     bool must_be_new_thread; /* a precondition for the fast path */
 };
-/* One transaction: thread (made when missing), turn, message. *ret_running: it runs here, at epoch
- * 0, with its message stored; else it is queued behind another turn. *ret_message_seq: of the
- * user's message when running. ERR_CONFLICT: turn_id exists already. */
-may_yield int turn_accept(struct db *db, const struct turn_accept *a, bool *ret_running,
-                          int64_t *ret_message_seq, struct err *err) must_check;
+struct turn_accepted {
+    bool running;        /* else queued behind another turn of the thread */
+    int64_t position;    /* of the turn in its thread */
+    int64_t message_seq; /* of the thread's newest message: the user's when running */
+};
+/* One transaction: thread (made when missing), turn, message. When the thread was free the turn
+ * runs at once, at epoch 0 and step 0, with its message stored. ERR_CONFLICT: turn_id exists. */
+may_yield int turn_accept(struct db *db, const struct turn_accept *a, struct turn_accepted *ret,
+                          struct err *err) must_check;
 
 /* ---- reading ---- */
 

@@ -1,0 +1,74 @@
+/* Stored messages as AG-UI shows them. */
+#include "event/event.h"
+
+static bool block_is(const json_t *block, const char *type) {
+    return str_eq(json_str(block, "type"), str_z(type));
+}
+
+/* The text blocks of an array, or the string itself. */
+static void add_text(struct strbuf *out, const json_t *content) {
+    size_t i;
+    json_t *block;
+    strbuf_add(out, json_value_str(content));
+    json_array_foreach (content, i, block) {
+        if (block_is(block, "text")) {
+            strbuf_add(out, json_str(block, "text"));
+        } else if (block_is(block, "image")) {
+            strbuf_addz(out, "[image]");
+        }
+    }
+}
+
+static void write_tool_calls(struct jsonw *w, const json_t *content) {
+    size_t i;
+    json_t *block;
+    bool any = false;
+    json_array_foreach (content, i, block) {
+        if (!block_is(block, "tool_call")) {
+            continue;
+        }
+        if (!any) {
+            jsonw_key(w, "toolCalls");
+            jsonw_array(w);
+            any = true;
+        }
+        jsonw_object(w);
+        jsonw_kstr(w, "id", json_str(block, "id"));
+        jsonw_kstrz(w, "type", "function");
+        jsonw_key(w, "function");
+        jsonw_object(w);
+        jsonw_kstr(w, "name", json_str(block, "name"));
+        jsonw_kstr(w, "arguments", json_str(block, "arguments"));
+        jsonw_end_object(w);
+        jsonw_end_object(w);
+    }
+    if (any) {
+        jsonw_end_array(w);
+    }
+}
+
+int event_message_from_canonical(struct strbuf *out, struct str id, struct str json,
+                                 struct err *err) {
+    json_auto_t *message = NULL;
+    struct strbuf text cleanup(strbuf_done) = STRBUF(out->max);
+    if (json_read(json, &message, err) < 0) {
+        return err_prefix(err, "stored message");
+    }
+    const json_t *content = json_object_get(message, "content");
+    struct str role = json_str(message, "role");
+    struct jsonw w = jsonw_begin(out);
+    jsonw_object(&w);
+    jsonw_kstr(&w, "id", id);
+    jsonw_kstr(&w, "role", role);
+    add_text(&text, content);
+    if (text.n || !str_eq(role, STR("assistant"))) {
+        jsonw_kstr(&w, "content", strbuf_str(&text));
+    }
+    if (str_eq(role, STR("tool"))) {
+        jsonw_kstr(&w, "toolCallId", json_str(message, "tool_call_id"));
+    } else {
+        write_tool_calls(&w, content);
+    }
+    jsonw_end_object(&w);
+    return strbuf_check(out, "the message list", err);
+}
