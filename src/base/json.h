@@ -6,6 +6,10 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 
+/* jansson's own definition spells the attribute `cleanup`, which is a macro here. */
+#undef json_auto_t
+#define json_auto_t json_t cleanup(json_decrefp)
+
 enum { JSON_MAX_DEPTH = 64 };
 
 /* One whole value, UTF-8, at most JSON_MAX_DEPTH deep; duplicate keys and NUL characters are

@@ -1,0 +1,62 @@
+# The few verbs; Meson does the building. `make help` lists them.
+
+RELEASE = build/release
+ASAN = build/asan
+FUZZ = build/fuzz
+FUZZ_SECONDS ?= 60
+STAGES ?= style program flow
+LISTEN ?= 127.0.0.1:8080
+DEMO_MODEL = 127.0.0.1:8089
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo build test check format bench fuzz clean
+
+help:
+	@echo 'make run     install what is missing, build, serve on http://$(LISTEN)'
+	@echo 'make demo    the same with a made-up model: everything works, no key is needed'
+	@echo 'make build   the program, at build/adjutant'
+	@echo 'make test    install what the tests need, build with sanitizers, run every test'
+	@echo 'make check   style: formatting, floors, names, shell scripts'
+	@echo 'make format  lay the C files out as the style has it'
+	@echo 'make bench   measure; prints a table'
+	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))'
+	@echo 'make clean   remove build/'
+
+$(RELEASE)/build.ninja:
+	@meson setup $(RELEASE) --buildtype=debugoptimized -Doptimization=2 >$(RELEASE).log 2>&1 || { cat $(RELEASE).log; exit 1; }
+
+build: packages-build
+	@mkdir -p build
+	@$(MAKE) --no-print-directory $(RELEASE)/build.ninja
+	@ninja -C $(RELEASE) --quiet bin/adjutant
+	@install -m 755 $(RELEASE)/bin/adjutant build/adjutant
+
+.PHONY: packages-%
+packages-%:
+	@tools/install-packages $*
+
+run: packages-run build
+	@exec build/adjutant serve --listen $(LISTEN)
+
+demo: packages-run build
+	@ninja -C $(RELEASE) --quiet tests/fake/fake_model
+	@exec tools/demo $(LISTEN) $(DEMO_MODEL)
+
+test: packages-build packages-run packages-test $(if $(filter fuzz,$(STAGES)),packages-fuzz)
+	@ASAN=$(ASAN) FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-tests $(STAGES)
+
+check: packages-test
+	@tools/run-tests style
+
+format:
+	@find src bin servers tests -name node_modules -prune -o -name '*.[ch]' -print 2>/dev/null | xargs clang-format -i
+
+bench: build packages-bench
+	@ninja -C $(RELEASE) --quiet tests/fake/fake_model
+	@tests/bench/run
+
+fuzz: packages-build packages-fuzz
+	@FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-tests fuzz
+
+clean:
+	rm -rf build
