@@ -170,6 +170,7 @@ static void finish(struct http_connection *c, bool linger) {
         return;
     }
     c->phase = PHASE_FLUSH;
+    c->deadline_us = clock_mono_us() + c->server->options.body_total_timeout_ms * 1000;
     c->linger = linger;
     list_remove(&c->in_pump);
     strbuf_done(&c->stash);
@@ -456,6 +457,7 @@ void http_connection_tick(struct http_connection *c, int64_t now_us) {
         break;
     case PHASE_IDLE:
     case PHASE_DRAIN:
+    case PHASE_FLUSH:
     case PHASE_LINGER:
         if (late) {
             http_connection_end(c);
@@ -465,7 +467,6 @@ void http_connection_tick(struct http_connection *c, int64_t now_us) {
         c->sink.on_tick(c->sink.context);
         break;
     case PHASE_RUNNING:
-    case PHASE_FLUSH:
     case PHASE_CLOSED:
         break;
     }

@@ -37,8 +37,8 @@ struct websocket_options {
 int websocket_accept(struct http_request *r, const struct websocket_options *options,
                      struct websocket **ret, struct err *err) must_check;
 
-/* One text message from the parts, gathered. False when the socket is closing or was just cut for
- * being too slow. */
+/* One text message from at most 16 parts, gathered. False when the socket is closing or was just
+ * cut for being too slow. */
 bool websocket_send(struct websocket *ws, const struct str *parts, size_t n_parts);
 /* Starts the closing handshake; `reason` at most 123 bytes. */
 void websocket_close(struct websocket *ws, unsigned code, struct str reason);
