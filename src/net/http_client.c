@@ -3,6 +3,7 @@
 #include "net/http_client.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -60,7 +61,8 @@ static void act(curl_socket_t fd, int events) {
 
 static void on_socket_event(uv_poll_t *poll, int status, int events) {
     struct socket_watch *w = container_of(poll, struct socket_watch, poll);
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    /* An error: curl meets it when it reads or writes, and then knows which one it is. */
+    int flags = status < 0 ? CURL_CSELECT_IN | CURL_CSELECT_OUT : 0;
     flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
     flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
     act(w->fd, flags);
@@ -223,6 +225,9 @@ int http_client_start(struct err *err) {
         curl_global_cleanup();
         return err_set(err, ERR_INTERNAL, "libcurl was built without an asynchronous resolver");
     }
+    /* Curl leaves it to us once CURLOPT_NOSIGNAL is set, and OpenSSL writes without MSG_NOSIGNAL.
+     */
+    signal(SIGPIPE, SIG_IGN);
     engine = mem_alloc(sizeof *engine);
     engine->ca_file = take(ca_file);
     engine->multi = curl_multi_init();

@@ -7,6 +7,8 @@
 #include "base/strbuf.h"
 #include "fiber/fiber.h"
 
+/* Ignores SIGPIPE from then on. ERR_INVALID: SSL_CERT_FILE or CURL_CA_BUNDLE names a file that
+ * cannot be read. */
 int http_client_start(struct err *err) must_check;
 void http_client_stop(void); /* all streams must be closed */
 
