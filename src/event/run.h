@@ -22,6 +22,8 @@ struct runs; /* all of this process */
 struct runs *runs_new(struct db *db, struct str process_id);
 /* Cross-process fan-out: starts listening (PostgreSQL). */
 may_yield int runs_start(struct runs *runs, struct err *err) must_check;
+/* Ends what follows turns of other processes. All readers must be closed. */
+may_yield void runs_stop(struct runs *runs);
 void runs_free(struct runs *runs);
 
 /* ---- the turn's side ---- */
@@ -35,9 +37,14 @@ void run_release(struct run *run); /* makes everything emitted so far visible */
 /* Lines "<seq> <event>\n" of all events not stored yet; *ret_last_seq 0 when there are none. */
 void run_unstored(struct run *run, struct strbuf *out, int64_t *ret_last_seq);
 void run_stored(struct run *run, int64_t up_to_seq);
+/* Bytes of events held in memory: above RUN_MAX_UNSTORED_BYTES the turn stores them in mid-step. */
+size_t run_unstored_bytes(const struct run *run);
+enum { RUN_MAX_UNSTORED_BYTES = 1024 * 1024 };
 /* No more events: readers get what is left and then the end. The run is freed with its last reader.
  */
 void run_close(struct run *run);
+/* This process no longer owns the turn: readers go on with whoever does. */
+void run_abandon(struct run *run);
 
 /* ---- the readers' side ---- */
 
