@@ -48,6 +48,6 @@ may_yield int thread_checkpoints(struct db *db, struct str user_id, struct str i
  * ERR_CONFLICT (new_id exists). */
 may_yield int thread_fork(struct db *db, struct str user_id, struct str id, struct str turn_id,
                           struct str new_id, struct err *err) must_check;
-/* A name a client may give a thread or turn: 1 to 128 characters of printable ASCII without space.
- */
+/* A name a client may give a thread or turn: 1 to 128 characters of printable ASCII without space,
+ * quotes and backslash. */
 bool thread_id_valid(struct str id);
