@@ -1,0 +1,95 @@
+/* One connection for migrations, worked from an offload thread. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "db/sqlite.h"
+
+struct call {
+    const struct db_options *options;
+    struct sqlite_conn *conn;
+    const char *sql;
+    struct arena *arena;
+    struct db_table *table;
+    int rc;
+    struct err *err;
+};
+
+static void open_on_worker(void *arg) {
+    struct call *call = arg;
+    enum { BUSY_TIMEOUT_MS = 60 * 1000 }; /* somebody else may be migrating */
+    call->rc = sqlite_conn_open(call->options->sqlite_path, SQLITE_OWNER, BUSY_TIMEOUT_MS,
+                                &call->conn, call->err);
+}
+
+static int session_open(const struct db_options *options, void **ret, struct err *err) {
+    struct call call = {.options = options, .err = err};
+    fiber_offload(open_on_worker, &call);
+    if (call.rc == 0) {
+        *ret = call.conn;
+    }
+    return call.rc;
+}
+
+static void close_on_worker(void *arg) {
+    sqlite_conn_close(arg);
+}
+
+static void session_close(void *session) {
+    fiber_offload(close_on_worker, session);
+}
+
+static void keep_row(const struct call *call, sqlite3_stmt *statement, struct db_table *table) {
+    size_t columns = (size_t)sqlite3_column_count(statement);
+    struct str *cells = arena_alloc(call->arena, (table->rows + 1) * columns * sizeof *cells);
+    if (table->rows > 0) {
+        memcpy(cells, table->cells, table->rows * columns * sizeof *cells);
+    }
+    for (size_t i = 0; i < columns; i++) {
+        const char *text = (const char *)sqlite3_column_text(statement, (int)i);
+        cells[table->rows * columns + i] =
+            text ? arena_str(call->arena, str_z(text)) : (struct str){0};
+    }
+    *table = (struct db_table){.rows = table->rows + 1, .columns = columns, .cells = cells};
+}
+
+static void run_on_worker(void *arg) {
+    struct call *call = arg;
+    const char *rest = call->sql;
+    int rc = SQLITE_OK;
+    while (*rest && rc == SQLITE_OK) {
+        sqlite3_stmt *statement = NULL;
+        struct db_table table = {0};
+        rc = sqlite3_prepare_v2(call->conn->handle, rest, -1, &statement, &rest);
+        if (rc != SQLITE_OK || !statement) { /* only white space or a comment was left */
+            continue;
+        }
+        while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+            if (call->table) {
+                keep_row(call, statement, &table);
+            }
+        }
+        rc = sqlite3_finalize(statement);
+        if (table.rows > 0) {
+            *call->table = table;
+        }
+    }
+    call->rc = rc == SQLITE_OK ? 0 : sqlite_conn_fail(call->conn, rc, "SQL script", call->err);
+}
+
+static int session_exec(void *session, const char *sql, int64_t timeout_ms, struct arena *arena,
+                        struct db_table *ret_table, struct err *err) {
+    struct call call = {
+        .conn = session, .sql = sql, .arena = arena, .table = ret_table, .err = err};
+    (void)timeout_ms; /* a local file: only a held lock makes it wait, and that has its own limit */
+    fiber_offload(run_on_worker, &call);
+    return call.rc;
+}
+
+const struct db_session_driver db_session_driver_sqlite = {
+    .backend = DB_SQLITE,
+    .open = session_open,
+    .close = session_close,
+    .exec = session_exec,
+};
