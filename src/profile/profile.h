@@ -19,16 +19,16 @@ struct profile {
     struct str home;    /* ADJUTANT_HOME or --home; made with mode 0700 */
     struct str listen;  /* ADJUTANT_LISTEN or --listen: "127.0.0.1:8080" */
     bool loopback_only; /* every listen address is loopback */
-    bool demo;          /* the provider is the bundled fake model */
+    bool demo;          /* ADJUTANT_DEMO: the provider is the bundled fake model */
 
     struct str system_db_url; /* SYSTEM_DB_URL; empty: SQLite at <home>/adjutant.db */
     struct str
         migrate_db_url; /* SYSTEM_DB_MIGRATE_URL, else as above: whose role owns the tables */
     struct str journal_db_url; /* JOURNAL_DB_URL */
     struct str sqlite_path;
-    struct str skills_dir, user_context_path;
-    struct str allowed_skills;  /* ALLOWED_SKILLS: comma-separated, empty: all */
-    struct str allowed_origins; /* ADJUTANT_ALLOWED_ORIGINS: comma-separated */
+    struct str skills_dir, user_context_path; /* SKILLS_DIR, USER_CONTEXT_PATH */
+    struct str allowed_skills;                /* ALLOWED_SKILLS: comma-separated, empty: all */
+    struct str allowed_origins;               /* ADJUTANT_ALLOWED_ORIGINS: comma-separated */
 
     struct secret *api_key;  /* ASSISTANT_API_KEY; NULL when unset */
     struct str default_user; /* ASSISTANT_USER_ID: "me" */
@@ -52,8 +52,9 @@ struct profile {
     bool migrate_on_start;       /* ADJUTANT_MIGRATE [true] */
 };
 
-/* `home` and `listen` override the environment when not NULL. ERR_INVALID names the variable and
- * says what it may be. */
+/* Beside the environment, and weaker than it, the file <home>/adjutant.env is read (NAME=value
+ * lines, # comments, mode 0600). `home` and `listen` override the environment when not NULL.
+ * ERR_INVALID names the variable and says what it may be. */
 int profile_load(const char *home, const char *listen, struct profile **ret, struct err *err)
     must_check;
 void profile_free(struct profile *p); /* accepts NULL */
