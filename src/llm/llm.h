@@ -2,18 +2,17 @@
  * write a request and how to read a stream. Connections, deadlines, retries and fallbacks are
  * llm_run's.
  *
- * Messages are canonical JSON, as stored (see docs/messages.md):
- *   {"role":"user","content":"text"}                                    plain: sent as it is by
- * every provider
- *   {"role":"user"|"assistant","content":[block, ...]}                  blocks:
+ * Messages are canonical JSON, as stored; docs/messages.md describes them:
+ *   {"role":"user","content":"text"}                      plain: sent as it is by every provider
+ *   {"role":"user"|"assistant","content":[block, ...]}
  *     {"type":"text","text":...}
- *     {"type":"image","media_type":"image/png","data":base64}           or
- * {"type":"image","url":"https://..."}
- *     {"type":"reasoning","text":...,"provider":"anthropic","signature":...}    or with
- * "redacted":...
+ *     {"type":"image","media_type":"image/png","data":base64}  or  {"type":"image","url":...}
+ *     {"type":"reasoning","text":...,"provider":...,"signature":...}  or with "redacted"
  *     {"type":"tool_call","id":...,"name":...,"arguments":"{json}"}
- *   {"role":"tool","tool_call_id":...,"name":...,"content":"text" | [text and image
- * blocks],"is_error":bool} Unknown block types are skipped. */
+ *   {"role":"tool","tool_call_id":...,"name":...,"content":"text" | [text and image blocks],
+ *    "is_error":bool}
+ * What cannot be sent (empty messages, results without their call, unknown blocks) is left out or
+ * repaired while a request is written, so that one bad message never costs a conversation. */
 #pragma once
 #include <stdint.h>
 
@@ -70,7 +69,7 @@ enum llm_delta_type {
     LLM_TEXT,      /* text */
     LLM_REASONING, /* text */
     LLM_REASONING_END,
-    LLM_TOOL_START,     /* index, id, name */
+    LLM_TOOL_START,     /* index (the place in llm_result.tool_calls), id, name */
     LLM_TOOL_ARGUMENTS, /* index, text */
     LLM_TOOL_END,       /* index */
 };
@@ -81,15 +80,15 @@ struct llm_delta {
 };
 struct llm_sink {
     int (*on_delta)(const struct llm_delta *delta, void *arg, struct err *err);
-    /* A try failed before its first token and another follows: for the log and the user's view. May
-     * be NULL. */
+    /* A try failed before its first token and another follows after delay_ms, at the same endpoint
+     * or, without delay, at the next one: for the log and the user's view. May be NULL. */
     void (*on_retry)(const struct llm_endpoint *endpoint, int attempt, int64_t delay_ms,
                      const struct err *why, void *arg);
     void *arg;
 };
 
-/* The whole answer. Text lives in the arena given to llm_run. Filled as far as it came also when
- * llm_run fails in mid-answer. */
+/* The whole answer. Text lives in the arena given to llm_run. When llm_run fails in mid-answer it
+ * is filled as far as it came, without tool calls: none of them may be carried out. */
 struct llm_result {
     struct str message; /* canonical assistant message, "" when nothing came */
     bool plain;
@@ -118,10 +117,14 @@ struct llm_limits {
 
 /* Streams one answer. Tries endpoints[0] with retries (408, 409, 429, 5xx, 529, broken connections,
  * before the first token only; jittered backoff, Retry-After honoured within the budget), then the
- * next ones. Errors are for people: which provider, what happened, what to do; never a key:
- * ERR_UNAUTHORIZED (the key), ERR_FORBIDDEN, ERR_NOT_FOUND (the model), ERR_INVALID (request
- * refused), ERR_LIMIT (context or answer too long), ERR_BUSY (rate limit), ERR_UNAVAILABLE,
- * ERR_TIMEOUT, ERR_PROTOCOL, ERR_CANCELLED. */
+ * next ones, which share what is left of the budget. Errors are for people: which provider, what
+ * happened, what to do; never a key: ERR_UNAUTHORIZED (the key), ERR_FORBIDDEN (rights, credit),
+ * ERR_NOT_FOUND (the model), ERR_INVALID (request refused), ERR_LIMIT (context or answer too long),
+ * ERR_BUSY (rate limit), ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_PROTOCOL, ERR_CANCELLED.
+ *
+ * A fallback is taken where it can help: never after ERR_LIMIT, ERR_CANCELLED or an error of the
+ * sink; after ERR_UNAUTHORIZED and ERR_FORBIDDEN only to another key or server; after ERR_NOT_FOUND
+ * only to another model or server; after ERR_INVALID only to another provider or server. */
 may_yield int llm_run(const struct llm_endpoint *endpoints, size_t n_endpoints,
                       const struct llm_request *request, const struct llm_limits *limits,
                       const struct llm_sink *sink, struct arena *arena, struct llm_result *ret,
@@ -132,13 +135,25 @@ may_yield int llm_run(const struct llm_endpoint *endpoints, size_t n_endpoints,
 extern const struct llm_provider llm_anthropic, llm_openai, llm_ollama;
 /* "claude" or "anthropic", "openai", "ollama"; NULL for others. */
 const struct llm_provider *llm_provider_find(struct str name);
-const char *llm_provider_name(
-    const struct llm_provider *p); /* "anthropic": also the middle of llm_<name> in the vault */
+/* "anthropic": also the second half of llm_<name> in the vault. */
+const char *llm_provider_name(const struct llm_provider *p);
 const char *llm_provider_label(const struct llm_provider *p); /* "Anthropic" */
 const char *llm_provider_default_url(const struct llm_provider *p);
 const char *llm_provider_default_model(const struct llm_provider *p);
-bool llm_provider_needs_key(const struct llm_provider *p,
-                            struct str base_url); /* a local OpenAI-compatible server needs none */
+/* A server reached over plain http, and Ollama anywhere, needs none. */
+bool llm_provider_needs_key(const struct llm_provider *p, struct str base_url);
+
+/* ---- models; unknown ones get the provider's defaults ---- */
+
+int64_t llm_model_context(const struct llm_provider *p, struct str model); /* tokens */
+/* The longest answer asked for when a request names no maximum: the model's own limit, at most
+ * LLM_DEFAULT_OUTPUT_TOKENS. */
+enum { LLM_DEFAULT_OUTPUT_TOKENS = 32000 };
+int64_t llm_model_max_output(const struct llm_provider *p, struct str model);
+/* What this usage costs at list price, in millionths of a dollar; 0 for local models, -1 when the
+ * price is not known. For display, not for billing. */
+int64_t llm_model_cost(const struct llm_provider *p, struct str model,
+                       const struct llm_usage *usage);
 
 /* One cheap call that tells whether endpoint, key and model work; errors as llm_run. For doctor and
  * for keys when stored. */
