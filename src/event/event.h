@@ -2,6 +2,7 @@
  * nulls, string ids, integer timestamps). One event a call; the caller numbers and ships it. */
 #pragma once
 #include "base/json.h"
+#include "db/db.h"
 #include "llm/llm.h"
 
 void event_run_started(struct strbuf *out, struct str thread_id, struct str run_id);
@@ -33,3 +34,8 @@ void event_custom(struct strbuf *out, struct str name, struct str value_json);
  * as toolCalls, reasoning left out. */
 int event_message_from_canonical(struct strbuf *out, struct str id, struct str json,
                                  struct err *err) must_check;
+
+/* MESSAGES_SNAPSHOT of a thread as it is stored, its newest EVENT_SNAPSHOT_MESSAGES messages. */
+enum { EVENT_SNAPSHOT_MESSAGES = 200, EVENT_MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024 };
+may_yield int event_thread_snapshot(struct strbuf *out, struct db *db, struct str user_id,
+                                    struct str thread_id, struct err *err) must_check;

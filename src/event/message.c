@@ -1,5 +1,6 @@
 /* Stored messages as AG-UI shows them. */
 #include "event/event.h"
+#include "store/threads.h"
 
 static bool block_is(const json_t *block, const char *type) {
     return str_eq(json_str(block, "type"), str_z(type));
@@ -71,4 +72,28 @@ int event_message_from_canonical(struct strbuf *out, struct str id, struct str j
     }
     jsonw_end_object(&w);
     return strbuf_check(out, "the message list", err);
+}
+
+int event_thread_snapshot(struct strbuf *out, struct db *db, struct str user_id,
+                          struct str thread_id, struct err *err) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct strbuf list cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES);
+    struct thread_message *messages;
+    size_t n;
+    if (thread_messages(db, user_id, thread_id, 0, EVENT_SNAPSHOT_MESSAGES, &arena, &messages, &n,
+                        err) < 0) {
+        return -(int)err->code;
+    }
+    strbuf_addc(&list, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i) {
+            strbuf_addc(&list, ',');
+        }
+        if (event_message_from_canonical(&list, messages[i].id, messages[i].json, err) < 0) {
+            return -(int)err->code;
+        }
+    }
+    strbuf_addc(&list, ']');
+    event_messages_snapshot(out, strbuf_str(&list));
+    return strbuf_check(out, "the thread's snapshot", err);
 }

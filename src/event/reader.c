@@ -7,13 +7,11 @@
 #include "base/mem.h"
 #include "event/event.h"
 #include "event/internal.h"
-#include "store/threads.h"
 
 enum {
     MAX_OPEN_ITEMS = 64,
     OPEN_ID_BYTES = 160,
     RECHECK_MS = 1000, /* how often a turn that runs nowhere is looked for again */
-    SNAPSHOT_MESSAGES = 200,
 };
 
 /* A message, reasoning item or tool call whose START was delivered and whose END was not. */
@@ -236,27 +234,6 @@ static int deliver_stored(struct run_reader *r, struct err *err) {
 
 /* ---- a turn whose events were swept: its outcome, from what stays for ever ---- */
 
-static int thread_snapshot(struct run_reader *r, struct arena *arena, struct strbuf *out,
-                           struct err *err) {
-    struct thread_message *messages;
-    size_t n;
-    if (thread_messages(r->runs->db, r->user_id, r->thread_id, 0, SNAPSHOT_MESSAGES, arena,
-                        &messages, &n, err) < 0) {
-        return -(int)err->code;
-    }
-    strbuf_addc(out, '[');
-    for (size_t i = 0; i < n; i++) {
-        if (i) {
-            strbuf_addc(out, ',');
-        }
-        if (event_message_from_canonical(out, messages[i].id, messages[i].json, err) < 0) {
-            return -(int)err->code;
-        }
-    }
-    strbuf_addc(out, ']');
-    return strbuf_check(out, "the thread's snapshot", err);
-}
-
 static void deliver_end(struct run_reader *r, const struct turn_row *row) {
     struct strbuf event cleanup(strbuf_done) = STRBUF(8192);
     struct llm_usage none = {0};
@@ -271,19 +248,16 @@ static void deliver_end(struct run_reader *r, const struct turn_row *row) {
 }
 
 static int deliver_outcome(struct run_reader *r, const struct turn_row *row, struct err *err) {
-    struct arena arena cleanup(arena_done) = {0};
-    struct strbuf list cleanup(strbuf_done) = STRBUF(16 * 1024 * 1024);
-    struct strbuf event cleanup(strbuf_done) = STRBUF(16 * 1024 * 1024);
+    struct strbuf event cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES);
     if (!r->started) {
         event_run_started(&event, r->thread_id, r->turn_id);
         put(r, 0, strbuf_str(&event));
         r->started = true;
     }
-    if (thread_snapshot(r, &arena, &list, err) < 0) {
+    strbuf_reset(&event);
+    if (event_thread_snapshot(&event, r->runs->db, r->user_id, r->thread_id, err) < 0) {
         return -(int)err->code;
     }
-    strbuf_reset(&event);
-    event_messages_snapshot(&event, strbuf_str(&list));
     put(r, 0, strbuf_str(&event));
     deliver_end(r, row);
     return 0;

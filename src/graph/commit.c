@@ -1,0 +1,129 @@
+/* Storing a step. */
+#include <assert.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "graph/internal.h"
+
+enum {
+    DATABASE_PATIENCE_MS = 120 * 1000, /* a turn waits this long for a database that is away */
+    FIRST_DELAY_MS = 50,
+    MAX_DELAY_MS = 2000,
+    MAX_EVENT_LINES_BYTES = 64 * 1024 * 1024,
+};
+
+struct strbuf *turn_event(struct turn *t) {
+    strbuf_reset(&t->event);
+    return &t->event;
+}
+
+void turn_emit(struct turn *t) {
+    run_emit(t->run, strbuf_str(&t->event));
+}
+
+void turn_add_message(struct turn *t, struct str json, bool plain) {
+    if (t->n_messages == t->messages_cap) {
+        size_t cap = t->messages_cap ? t->messages_cap * 2 : 32;
+        struct llm_message *grown = arena_alloc(&t->arena, cap * sizeof *grown);
+        if (t->n_messages) {
+            memcpy(grown, t->messages, t->n_messages * sizeof *grown);
+        }
+        t->messages = grown;
+        t->messages_cap = cap;
+    }
+    t->messages[t->n_messages++] = (struct llm_message){.json = json, .plain = plain};
+}
+
+void turn_store_message(struct turn *t, struct str id, struct str role, struct str json,
+                        bool plain) {
+    assert(t->changes.n_messages < TURN_STEP_MAX);
+    turn_add_message(t, json, plain);
+    /* Its number in the thread is set when it is stored: the accepting transaction may still be
+     * under way. */
+    t->changes.messages[t->changes.n_messages++] =
+        (struct turn_message){.id = id, .role = role, .json = json, .plain = plain};
+}
+
+/* A submitted turn begins while its message is being stored; what it stores itself must come after.
+ */
+static int wait_until_accepted(struct turn *t, struct err *err) {
+    while (t->accepted == ACCEPT_PENDING) {
+        int rc = fiber_wait(&t->accepted_changed, DATABASE_PATIENCE_MS);
+        if (rc < 0) {
+            return err_set(err, (enum err_code) - rc, "waiting for the message to be stored");
+        }
+    }
+    return t->accepted == ACCEPT_DONE ? 0
+                                      : err_set(err, ERR_CANCELLED, "the turn was not accepted");
+}
+
+static bool worth_waiting(enum err_code code) {
+    return code == ERR_UNAVAILABLE || code == ERR_BUSY || code == ERR_TIMEOUT;
+}
+
+/* Not cancelled while a transaction is on its way, but between the tries. */
+static int store_patiently(struct turn *t, const struct turn_step *step, struct err *err) {
+    int64_t give_up_us = clock_mono_us() + DATABASE_PATIENCE_MS * 1000;
+    int64_t delay_ms = FIRST_DELAY_MS;
+    for (;;) {
+        bool cancel = false;
+        fiber_shield_enter();
+        int rc = turn_step_store(t->engine->options.db, step, &cancel, err);
+        fiber_shield_leave();
+        if (rc == 0) {
+            t->cancel_requested = t->cancel_requested || cancel;
+            return 0;
+        }
+        if (!worth_waiting(err->code) || clock_mono_us() > give_up_us) {
+            return rc;
+        }
+        log_warn("graph", "turn %.*s waits for the database: %s", STR_ARG(t->turn_id), err->msg);
+        rc = fiber_sleep(delay_ms);
+        if (rc < 0) {
+            return err_set(err, (enum err_code) - rc, "waiting for the database");
+        }
+        delay_ms = MIN(delay_ms * 2, (int64_t)MAX_DELAY_MS);
+    }
+}
+
+int turn_commit(struct turn *t, const struct node *next, struct err *err) {
+    struct strbuf lines cleanup(strbuf_done) = STRBUF(MAX_EVENT_LINES_BYTES);
+    struct turn_changes *c = &t->changes;
+    if (wait_until_accepted(t, err) < 0) {
+        return -(int)err->code;
+    }
+    for (size_t i = 0; i < c->n_messages; i++) {
+        c->messages[i].seq = t->message_seq + 1 + (int64_t)i;
+    }
+    struct turn_step step = {
+        .key = {t->user_id, t->turn_id},
+        .thread_id = t->thread_id,
+        .position = t->position,
+        .epoch = t->epoch,
+        .step = t->step + 1,
+        .messages = c->messages,
+        .n_messages = c->n_messages,
+        .intents = c->intents,
+        .n_intents = c->n_intents,
+        .outcomes = c->outcomes,
+        .n_outcomes = c->n_outcomes,
+        .node = next ? str_z(next->name) : STR("end"),
+        .state = turn_state_write(t),
+        .message_seq = t->message_seq + (int64_t)c->n_messages,
+        .usage = c->has_usage ? &c->usage : NULL,
+        .end = c->end,
+        .end_state = c->end_state,
+        .error_code = c->error_code,
+        .error = c->error,
+    };
+    run_unstored(t->run, &lines, &step.events_last_seq);
+    step.events = strbuf_str(&lines);
+    if (strbuf_check(&lines, "the turn's events", err) < 0 || store_patiently(t, &step, err) < 0) {
+        return -(int)err->code;
+    }
+    run_stored(t->run, step.events_last_seq);
+    t->step = step.step;
+    t->message_seq = step.message_seq;
+    *c = (struct turn_changes){0};
+    return 0;
+}

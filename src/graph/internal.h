@@ -1,0 +1,165 @@
+/* What the files of this floor share: the state of a turn while a fiber walks it, and the nodes. */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "graph/turn.h"
+#include "llm/llm.h"
+
+enum {
+    TURN_MAX_ENDPOINTS = 1 + PROFILE_MAX_FALLBACKS,
+    TURN_MAX_TOOL_CALLS = TURN_STEP_MAX, /* of one answer; more are answered with an error */
+    TURN_HISTORY_MESSAGES = 400,
+    TURN_MAX_OPEN_OF_USER = 64, /* running or queued in this process */
+    TURN_MAX_RUNNING = 8000,
+};
+
+enum accept_state { ACCEPT_PENDING, ACCEPT_DONE, ACCEPT_DROPPED };
+
+/* One tool call of the answer at hand. */
+struct pending_call {
+    struct str id, name, arguments; /* as the model wrote them */
+    struct str key;                 /* of the effect: "<model call>-<index>" */
+    struct str idempotency_key;
+    const struct tool
+        *tool; /* NULL: unknown or one too many; `outcome` is then set from the start */
+    bool intent_stored, running, finished, outcome_stored;
+    const char *effect_state; /* "done", "failed", "unknown" once finished */
+    struct str content;       /* what the user sees */
+    struct str outcome;       /* the canonical tool message */
+};
+
+/* What the node at hand changed; stored and emptied by turn_commit. */
+struct turn_changes {
+    struct turn_message messages[TURN_STEP_MAX];
+    size_t n_messages;
+    struct turn_effect intents[TURN_STEP_MAX], outcomes[TURN_STEP_MAX];
+    size_t n_intents, n_outcomes;
+    bool has_usage;
+    struct turn_usage usage;
+    bool end;
+    enum turn_state end_state;
+    struct str error_code, error;
+};
+
+struct turn {
+    struct turn_engine *engine;
+    struct arena arena; /* all strings below */
+    struct str user_id, thread_id, turn_id, agent, model;
+    bool allow_operator_llm;
+    struct str message_id, message; /* the user's, canonical; empty when there is none */
+    bool message_plain;
+    bool new_thread; /* made by this turn: there is no history to read */
+    bool adopted;    /* from an owner that died, or from the queue: the message is in the history */
+    const struct node
+        *resume_at; /* where the dead owner's checkpoint says to go on; NULL: at the start */
+
+    int64_t position, epoch, step;
+    int64_t message_seq; /* of the thread's newest message */
+    enum accept_state accepted;
+    struct fiber_cond accepted_changed;
+    bool cancel_requested, has_followers;
+
+    struct run *run;
+    struct fiber *fiber;
+    struct list in_engine;
+    struct strbuf event; /* the one that is being written */
+
+    const struct node *node;
+    struct llm_endpoint endpoints[TURN_MAX_ENDPOINTS];
+    size_t n_endpoints;
+    struct str system_stable, system_changing;
+    struct llm_message *messages;
+    size_t n_messages, messages_cap;
+    struct pending_call *calls;
+    size_t n_calls;
+
+    /* The counters that the checkpoint keeps. */
+    int64_t model_calls;
+    struct llm_usage used;
+    struct str used_provider, used_model;
+
+    struct turn_changes changes;
+};
+
+/* A node does its work on the turn, notes what it changed, and names the next one; NULL ends the
+ * walk. */
+struct node {
+    const char *name;
+    int (*run)(struct turn *t, const struct node **ret_next, struct err *err) may_yield;
+    /* Its changes go into the same transaction as those of the node before. */
+    bool joins_previous_step;
+};
+extern const struct node node_route, node_prepare, node_model, node_tools, node_finish;
+const struct node *node_find(struct str name); /* NULL when unknown */
+
+/* Stores the changes of the node at hand together with the checkpoint (the node that is next) and
+ * the events emitted so far. Waits for a database that is away, up to a limit. -ERR_PRECONDITION:
+ * somebody else owns the turn now. */
+may_yield int turn_commit(struct turn *t, const struct node *next, struct err *err) must_check;
+
+/* Emission: write the event into turn_event(t), then turn_emit(t). */
+struct strbuf *turn_event(struct turn *t);
+void turn_emit(struct turn *t);
+
+/* Appends to the prompt; and, with an id, to what the step stores. */
+void turn_add_message(struct turn *t, struct str json, bool plain);
+void turn_store_message(struct turn *t, struct str id, struct str role, struct str json,
+                        bool plain);
+
+/* node_tools.c: finds the tool; finishes a call that cannot be made at once with an error. */
+void pending_call_prepare(struct turn *t, struct pending_call *c, size_t index);
+
+/* ---- engine.c ---- */
+
+struct turn_engine {
+    struct turn_engine_options options;
+    struct arena arena;
+    struct str process_id;
+    struct map threads;      /* "user\nthread" -> the turn that runs here */
+    struct map open_of_user; /* user -> number of open turns, as a pointer-sized integer */
+    struct list turns;
+    struct fiber_scope turn_scope, house_scope;
+    struct fiber_cond changed; /* a turn ended, or the engine stops */
+    bool stopping;
+    struct turn_engine_stats stats;
+};
+
+/* walk.c: the fiber of a turn, from its node to its end. */
+void turn_walk_main(void *turn);
+/* Ends a turn that could not even begin, and leaves. */
+may_yield void turn_fail(struct turn *t, const struct err *why);
+struct turn *turn_new(struct turn_engine *e, struct str user_id, struct str thread_id,
+                      struct str turn_id);
+void turn_free(struct turn *t);
+/* Enters and leaves the engine's books; leave also starts what waited behind it. */
+void turn_enter(struct turn *t);
+void turn_leave(struct turn *t);
+/* claim.c: takes a turn over in a fiber of its own, unless another process is faster. */
+void turn_take(struct turn_engine *e, struct str user_id, struct str turn_id);
+may_yield void turn_claim_loop(void *engine);
+/* For the turn that ended: the next one of its thread. */
+may_yield void turn_take_next(struct turn_engine *e, struct str user_id, struct str thread_id);
+size_t user_open_count(struct turn_engine *e, struct str user_id);
+void user_open_add(struct turn_engine *e, struct str user_id, int n);
+/* submit.c: requests to cancel that come from other processes. */
+may_yield int engine_listen(struct turn_engine *e, struct err *err) must_check;
+void engine_channel(struct str process_id, char ret[64]);
+struct str turn_thread_key(struct str user_id, struct str thread_id, struct strbuf *out);
+
+/* ---- input.c: what a turn must know to be begun elsewhere ---- */
+
+/* The canonical user message of a submission. */
+int turn_input_message(struct turn *t, const struct turn_submission *s, struct err *err) must_check;
+struct str turn_input_write(struct turn *t);
+int turn_input_read(struct turn *t, struct str input, struct err *err) must_check;
+struct str turn_state_write(struct turn *t); /* the checkpoint's state */
+void turn_state_read(struct turn *t, struct str state);
+
+/* ---- context.c, endpoints.c ---- */
+
+struct str context_system_stable(const struct profile *profile, struct arena *arena);
+struct str context_system_changing(struct arena *arena);
+/* Whom to ask, in order: the chosen model, then the fallbacks. ERR_FORBIDDEN when the caller may
+ * not use the operator's key, ERR_INVALID for an unknown provider. */
+int endpoints_resolve(const struct profile *profile, struct str model, bool allow_operator_llm,
+                      struct llm_endpoint *ret, size_t *ret_n, struct err *err) must_check;

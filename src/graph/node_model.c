@@ -1,0 +1,287 @@
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "event/event.h"
+#include "graph/internal.h"
+
+enum { MAX_MESSAGE_BYTES = 8 * 1024 * 1024 };
+
+/* What the answer at hand has opened in the client's view. */
+struct answer {
+    struct turn *t;
+    struct str message_id, reasoning_id;
+    bool text_open, reasoning_open;
+    struct str tool_ids[TURN_MAX_TOOL_CALLS];
+    bool tool_open[TURN_MAX_TOOL_CALLS];
+};
+
+/* ---- the stream, as events ---- */
+
+static void close_text(struct answer *a) {
+    if (a->text_open) {
+        a->text_open = false;
+        event_text_end(turn_event(a->t), a->message_id);
+        turn_emit(a->t);
+    }
+}
+
+static void close_reasoning(struct answer *a) {
+    if (a->reasoning_open) {
+        a->reasoning_open = false;
+        event_reasoning_message_end(turn_event(a->t), a->reasoning_id);
+        turn_emit(a->t);
+        event_reasoning_end(turn_event(a->t), a->reasoning_id);
+        turn_emit(a->t);
+    }
+}
+
+static void close_tool(struct answer *a, unsigned index) {
+    if (index < TURN_MAX_TOOL_CALLS && a->tool_open[index]) {
+        a->tool_open[index] = false;
+        event_tool_end(turn_event(a->t), a->tool_ids[index]);
+        turn_emit(a->t);
+    }
+}
+
+static void close_all(struct answer *a) {
+    close_reasoning(a);
+    close_text(a);
+    for (unsigned i = 0; i < TURN_MAX_TOOL_CALLS; i++) {
+        close_tool(a, i);
+    }
+}
+
+static void on_text(struct answer *a, struct str text) {
+    close_reasoning(a);
+    if (!a->text_open) {
+        a->text_open = true;
+        event_text_start(turn_event(a->t), a->message_id);
+        turn_emit(a->t);
+    }
+    event_text_content(turn_event(a->t), a->message_id, text);
+    turn_emit(a->t);
+}
+
+static void on_reasoning(struct answer *a, struct str text) {
+    close_text(a);
+    if (!a->reasoning_open) {
+        a->reasoning_open = true;
+        event_reasoning_start(turn_event(a->t), a->reasoning_id);
+        turn_emit(a->t);
+        event_reasoning_message_start(turn_event(a->t), a->reasoning_id);
+        turn_emit(a->t);
+    }
+    event_reasoning_content(turn_event(a->t), a->reasoning_id, text);
+    turn_emit(a->t);
+}
+
+static void on_tool_start(struct answer *a, const struct llm_delta *d) {
+    close_reasoning(a);
+    close_text(a);
+    if (d->index < TURN_MAX_TOOL_CALLS) {
+        a->tool_open[d->index] = true;
+        a->tool_ids[d->index] = arena_str(&a->t->arena, d->id);
+        event_tool_start(turn_event(a->t), d->id, d->name, a->message_id);
+        turn_emit(a->t);
+    }
+}
+
+static void on_tool_arguments(struct answer *a, const struct llm_delta *d) {
+    if (d->index < TURN_MAX_TOOL_CALLS && a->tool_open[d->index]) {
+        event_tool_args(turn_event(a->t), a->tool_ids[d->index], d->text);
+        turn_emit(a->t);
+    }
+}
+
+static int on_delta(const struct llm_delta *d, void *arg, struct err *err) {
+    struct answer *a = arg;
+    switch (d->type) {
+    case LLM_TEXT:
+        on_text(a, d->text);
+        break;
+    case LLM_REASONING:
+        on_reasoning(a, d->text);
+        break;
+    case LLM_REASONING_END:
+        close_reasoning(a);
+        break;
+    case LLM_TOOL_START:
+        on_tool_start(a, d);
+        break;
+    case LLM_TOOL_ARGUMENTS:
+        on_tool_arguments(a, d);
+        break;
+    case LLM_TOOL_END:
+        close_tool(a, d->index);
+        break;
+    }
+    if (run_unstored_bytes(a->t->run) > RUN_MAX_UNSTORED_BYTES) {
+        return turn_commit(a->t, a->t->node, err);
+    }
+    return 0;
+}
+
+static void on_retry(const struct llm_endpoint *endpoint, int attempt, int64_t delay_ms,
+                     const struct err *why, void *arg) {
+    struct answer *a = arg;
+    struct strbuf value cleanup(strbuf_done) = STRBUF(4096);
+    struct jsonw w = jsonw_begin(&value);
+    jsonw_object(&w);
+    jsonw_kstrz(&w, "provider", llm_provider_name(endpoint->provider));
+    jsonw_kstr(&w, "model", endpoint->model);
+    jsonw_kint(&w, "attempt", attempt);
+    jsonw_kint(&w, "delayMs", delay_ms);
+    jsonw_kstrz(&w, "reason", why->msg);
+    jsonw_end_object(&w);
+    event_custom(turn_event(a->t), STR("model_retry"), strbuf_str(&value));
+    turn_emit(a->t);
+    log_info("graph", "turn %.*s: try %d of the model failed: %s", STR_ARG(a->t->turn_id), attempt,
+             why->msg);
+}
+
+/* ---- what came of it ---- */
+
+static void settle_usage(struct turn *t, const struct llm_result *r) {
+    const struct llm_endpoint *e = &t->endpoints[r->endpoint_index];
+    const struct llm_usage *u = &r->usage;
+    struct str model = arena_str(&t->arena, r->model.n ? r->model : e->model);
+    t->used.input_tokens += u->input_tokens;
+    t->used.output_tokens += u->output_tokens;
+    t->used.cached_input_tokens += u->cached_input_tokens;
+    t->used.cache_write_tokens += u->cache_write_tokens;
+    t->used.reasoning_tokens += u->reasoning_tokens;
+    t->used_provider = str_z(llm_provider_name(e->provider));
+    t->used_model = model;
+    t->changes.has_usage = u->input_tokens || u->output_tokens;
+    t->changes.usage = (struct turn_usage){.provider = t->used_provider,
+                                           .model = model,
+                                           .key_owner = STR("operator"),
+                                           .input_tokens = u->input_tokens,
+                                           .output_tokens = u->output_tokens,
+                                           .cached_input_tokens = u->cached_input_tokens,
+                                           .cache_write_tokens = u->cache_write_tokens,
+                                           .reasoning_tokens = u->reasoning_tokens,
+                                           .cost_microusd = llm_model_cost(e->provider, model, u)};
+}
+
+/* An answer that broke off: its text stays, calls that were not made do not. Empty when there is no
+ * text. */
+static struct str without_tool_calls(struct turn *t, struct str json) {
+    json_auto_t *message = NULL;
+    struct err err;
+    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_MESSAGE_BYTES);
+    if (json_read(json, &message, &err) < 0) {
+        return STR_EMPTY;
+    }
+    json_t *content = json_object_get(message, "content");
+    for (size_t i = json_array_size(content); i-- > 0;) {
+        if (str_eq(json_str(json_array_get(content, i), "type"), STR("tool_call"))) {
+            json_array_remove(content, i);
+        }
+    }
+    if (json_is_array(content) && json_array_size(content) == 0) {
+        return STR_EMPTY;
+    }
+    json_write_tree(&out, message);
+    return arena_str(&t->arena, strbuf_str(&out));
+}
+
+static void keep_partial(struct answer *a, const struct llm_result *r) {
+    if (!r->has_text) {
+        return;
+    }
+    struct str json = r->plain ? r->message : without_tool_calls(a->t, r->message);
+    if (json.n) {
+        turn_store_message(a->t, a->message_id, STR("assistant"), json, r->plain);
+    }
+}
+
+/* The rows of the journal, written in the same transaction as the message that asks for the calls.
+ */
+static void note_calls(struct turn *t, const struct llm_result *r) {
+    t->n_calls = r->n_tool_calls;
+    t->calls = arena_alloc(&t->arena, MAX(t->n_calls, (size_t)1) * sizeof *t->calls);
+    for (size_t i = 0; i < t->n_calls; i++) {
+        struct pending_call *c = &t->calls[i];
+        c->id = r->tool_calls[i].id;
+        c->name = r->tool_calls[i].name;
+        c->arguments = r->tool_calls[i].arguments;
+        pending_call_prepare(t, c, i);
+        if (c->tool) {
+            t->changes.intents[t->changes.n_intents++] =
+                (struct turn_effect){.call_id = c->key,
+                                     .idempotency_key = c->idempotency_key,
+                                     .tool = c->name,
+                                     .arguments = c->arguments,
+                                     .repeatable = c->tool->repeatable};
+        }
+    }
+}
+
+static int within_limits(const struct turn *t, struct err *err) {
+    const struct profile *p = t->engine->options.profile;
+    if (t->model_calls >= p->turn_max_steps) {
+        return err_set(err, ERR_LIMIT,
+                       "The turn was stopped after %" PRId64
+                       " model calls (ADJUTANT_TURN_MAX_STEPS). "
+                       "Say \"go on\" to continue.",
+                       t->model_calls);
+    }
+    if (t->used.input_tokens + t->used.output_tokens >= p->turn_max_tokens) {
+        return err_set(err, ERR_LIMIT,
+                       "The turn was stopped after %" PRId64
+                       " tokens (ADJUTANT_TURN_MAX_TOKENS). Say "
+                       "\"go on\" to continue.",
+                       t->used.input_tokens + t->used.output_tokens);
+    }
+    return 0;
+}
+
+static int ask(struct answer *a, struct llm_result *ret, struct err *err) {
+    struct turn *t = a->t;
+    const struct llm_tool *tools;
+    struct llm_request request = {
+        .system_stable = t->system_stable,
+        .system_changing = t->system_changing,
+        .messages = t->messages,
+        .n_messages = t->n_messages,
+        .n_tools = tool_specs(t->engine->options.tools, &t->arena, &tools),
+        .temperature = -1,
+        .reasoning = false,
+    };
+    request.tools = tools;
+    struct llm_limits limits = {.idle_timeout_ms = t->engine->options.profile->llm_idle_timeout_ms,
+                                .first_byte_timeout_ms =
+                                    t->engine->options.profile->llm_idle_timeout_ms};
+    struct llm_sink sink = {.on_delta = on_delta, .on_retry = on_retry, .arg = a};
+    return llm_run(t->endpoints, t->n_endpoints, &request, &limits, &sink, &t->arena, ret, err);
+}
+
+static int run(struct turn *t, const struct node **ret_next, struct err *err) {
+    if (within_limits(t, err) < 0) {
+        return -(int)err->code;
+    }
+    /* A call made again by an adopter gets other ids: what the dead one showed is replaced, not
+     * continued. */
+    struct answer a = {.t = t};
+    a.message_id = arena_printf(&t->arena, "%.*s-a%" PRId64 ".%" PRId64, STR_ARG(t->turn_id),
+                                t->epoch, t->model_calls + 1);
+    a.reasoning_id = arena_printf(&t->arena, "%.*s-r", STR_ARG(a.message_id));
+    struct llm_result r = {0};
+    int rc = ask(&a, &r, err);
+    close_all(&a);
+    settle_usage(t, &r);
+    t->model_calls++;
+    if (rc < 0) {
+        keep_partial(&a, &r);
+        return rc;
+    }
+    if (r.message.n) {
+        turn_store_message(t, a.message_id, STR("assistant"), r.message, r.plain);
+    }
+    note_calls(t, &r);
+    *ret_next = t->n_calls ? &node_tools : &node_finish;
+    return 0;
+}
+
+const struct node node_model = {.name = "model", .run = run};

@@ -1,0 +1,52 @@
+#include "graph/internal.h"
+
+/* Bytes of history for a model with this many tokens of context: half of it, at about three bytes a
+ * token. */
+static size_t history_bytes(const struct turn *t) {
+    int64_t tokens = llm_model_context(t->endpoints[0].provider, t->endpoints[0].model);
+    return (size_t)MIN(tokens * 3 / 2, INT64_C(4) * 1024 * 1024);
+}
+
+static bool is_role(const struct turn_message *m, const char *role) {
+    return str_eq(m->role, str_z(role));
+}
+
+/* The newest messages within the budgets, from a user's message on: an answer without its question,
+ * or a tool's result without its call, would be refused or misunderstood. */
+static int load_history(struct turn *t, struct err *err) {
+    struct turn_message *messages;
+    size_t n, first = 0;
+    if (turn_history(t->engine->options.db, t->user_id, t->thread_id, INT64_MAX,
+                     TURN_HISTORY_MESSAGES, history_bytes(t), &t->arena, &messages, &n, err) < 0) {
+        return err_prefix(err, "reading the thread");
+    }
+    while (first < n && !is_role(&messages[first], "user")) {
+        first++;
+    }
+    for (size_t i = first; i < n; i++) {
+        /* The turn's own message may or may not be committed yet: it is added by the caller. */
+        if (t->adopted || !str_eq(messages[i].id, t->message_id)) {
+            turn_add_message(t, messages[i].json, messages[i].plain);
+        }
+    }
+    return 0;
+}
+
+static int run(struct turn *t, const struct node **ret_next, struct err *err) {
+    if (endpoints_resolve(t->engine->options.profile, t->model, t->allow_operator_llm, t->endpoints,
+                          &t->n_endpoints, err) < 0) {
+        return -(int)err->code;
+    }
+    t->system_stable = context_system_stable(t->engine->options.profile, &t->arena);
+    t->system_changing = context_system_changing(&t->arena);
+    if (!t->new_thread && load_history(t, err) < 0) {
+        return -(int)err->code;
+    }
+    if (!t->adopted) {
+        turn_add_message(t, t->message, t->message_plain);
+    }
+    *ret_next = t->resume_at ? t->resume_at : &node_model;
+    return 0;
+}
+
+const struct node node_prepare = {.name = "prepare", .run = run};

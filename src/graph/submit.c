@@ -1,0 +1,348 @@
+/* Submitting and cancelling turns.
+ *
+ * A submitted turn starts to walk at once, while its message is being stored: the model's answer is
+ * on its way when the commit is done. Its run is held until then, so nothing leaves before the
+ * message is durable, and it stores nothing itself before that. When the commit tells that the turn
+ * must wait behind another, or fails, what had begun is dropped. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "event/event.h"
+#include "graph/internal.h"
+#include "store/threads.h"
+
+enum { ACCEPT_WAIT_MS = 60 * 1000 };
+
+/* ---- checks before anything is written ---- */
+
+static int check_submission(struct turn_engine *e, const struct turn_submission *s,
+                            struct err *err) {
+    struct llm_endpoint endpoints[TURN_MAX_ENDPOINTS];
+    size_t n;
+    if (s->thread_id.n && !thread_id_valid(s->thread_id)) {
+        return err_set(err, ERR_INVALID,
+                       "thread_id: 1 to 128 printable ASCII characters without "
+                       "space, quotes and backslash");
+    }
+    if (s->turn_id.n && !thread_id_valid(s->turn_id)) {
+        return err_set(err, ERR_INVALID,
+                       "turn_id: 1 to 128 printable ASCII characters without "
+                       "space, quotes and backslash");
+    }
+    if (s->agent.n && !str_eq(s->agent, STR("cos"))) {
+        return err_set(err, ERR_NOT_FOUND, "there is no agent of this name");
+    }
+    if (e->stopping) {
+        return err_set(err, ERR_UNAVAILABLE, "the gateway is stopping; try again in a moment");
+    }
+    if (user_open_count(e, s->user_id) >= TURN_MAX_OPEN_OF_USER) {
+        return err_set(err, ERR_BUSY, "you have %d turns open; wait for one to end",
+                       TURN_MAX_OPEN_OF_USER);
+    }
+    if (e->stats.running >= TURN_MAX_RUNNING) {
+        return err_set(err, ERR_BUSY, "the gateway is busy; try again in a moment");
+    }
+    return endpoints_resolve(e->options.profile, s->model, s->allow_operator_llm, endpoints, &n,
+                             err);
+}
+
+static void fill_ticket(struct turn_ticket *ret, struct str thread_id, struct str turn_id) {
+    *ret = (struct turn_ticket){0};
+    snprintf(ret->thread_id, sizeof ret->thread_id, "%.*s", STR_ARG(thread_id));
+    snprintf(ret->turn_id, sizeof ret->turn_id, "%.*s", STR_ARG(turn_id));
+}
+
+/* ---- a turn that was submitted before ---- */
+
+static struct turn *find_turn(struct turn_engine *e, struct str user_id, struct str turn_id) {
+    list_each (node, &e->turns) {
+        struct turn *t = list_entry(node, struct turn, in_engine);
+        if (str_eq(t->turn_id, turn_id) && str_eq(t->user_id, user_id)) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static int follow_existing(struct turn_engine *e, struct str user_id, struct str turn_id,
+                           struct turn_ticket *ret, struct err *err) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct turn_row row;
+    struct turn_key key = {user_id, turn_id};
+    if (turn_get(e->options.db, key, &arena, &row, err) < 0) {
+        return -(int)err->code;
+    }
+    fill_ticket(ret, row.thread_id, turn_id);
+    ret->existed = true;
+    ret->queued = row.state == TURN_QUEUED;
+    return run_reader_open(e->options.runs, user_id, turn_id, 0, &ret->reader, err);
+}
+
+/* The same submission may be on its way in another request: it is acknowledged only once it is
+ * durable. */
+static int wait_while_pending(struct turn_engine *e, struct str user_id, struct str turn_id,
+                              struct err *err) {
+    int64_t deadline_us = clock_mono_us() + ACCEPT_WAIT_MS * 1000;
+    for (struct turn *t; (t = find_turn(e, user_id, turn_id)) && t->accepted == ACCEPT_PENDING;) {
+        int rc = clock_mono_us() < deadline_us ? fiber_wait(&e->changed, 100) : -ERR_TIMEOUT;
+        if (rc == -ERR_CANCELLED || clock_mono_us() >= deadline_us) {
+            return err_set(err, ERR_TIMEOUT, "waiting for an earlier submission of this turn");
+        }
+    }
+    return 0;
+}
+
+/* ---- a new one ---- */
+
+static struct turn *new_turn(struct turn_engine *e, const struct turn_submission *s,
+                             struct err *err) {
+    struct id thread_id = id_new(), turn_id = id_new();
+    struct turn *t = turn_new(e, s->user_id, s->thread_id.n ? s->thread_id : id_str(&thread_id),
+                              s->turn_id.n ? s->turn_id : id_str(&turn_id));
+    t->agent = STR("cos");
+    t->model = arena_str(&t->arena, s->model);
+    t->allow_operator_llm = s->allow_operator_llm;
+    t->new_thread = s->thread_id.n == 0;
+    if (turn_input_message(t, s, err) < 0) {
+        turn_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+static void open_run(struct turn *t) {
+    t->run = run_open(t->engine->options.runs, t->user_id, t->thread_id, t->turn_id, t->epoch);
+    run_hold(t->run);
+    event_run_started(turn_event(t), t->thread_id, t->turn_id);
+    turn_emit(t);
+    turn_enter(t);
+}
+
+/* From here on the turn belongs to its fiber. */
+static int launch(struct turn *t, struct err *err) {
+    return fiber_spawn(&t->engine->turn_scope, "turn", turn_walk_main, t, &t->fiber, err);
+}
+
+static void accepted(struct turn *t, const struct turn_accepted *a) {
+    t->position = a->position;
+    t->message_seq = a->message_seq;
+    t->accepted = ACCEPT_DONE;
+    run_release(t->run);
+    fiber_broadcast(&t->accepted_changed);
+    fiber_broadcast(&t->engine->changed);
+}
+
+static void drop(struct turn *t) {
+    t->accepted = ACCEPT_DROPPED;
+    fiber_broadcast(&t->accepted_changed);
+    fiber_broadcast(&t->engine->changed);
+    fiber_cancel(t->fiber);
+}
+
+static int accept_in_store(struct turn *t, struct turn_accepted *ret, struct err *err) {
+    struct turn_accept a = {
+        .user_id = t->user_id,
+        .thread_id = t->thread_id,
+        .turn_id = t->turn_id,
+        .message_id = t->message_id,
+        .message_json = t->message,
+        .plain = t->message_plain,
+        .input = turn_input_write(t),
+        .owner = t->engine->process_id,
+        .agent = t->agent,
+    };
+    return turn_accept(t->engine->options.db, &a, ret, err);
+}
+
+static struct turn *running_in_thread(struct turn_engine *e, struct str user_id,
+                                      struct str thread_id) {
+    struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
+    return map_get(&e->threads, turn_thread_key(user_id, thread_id, &key));
+}
+
+/* The thread was free: the walk and the commit go side by side. The turn cannot go away meanwhile,
+ * as it stores nothing before it is accepted, and its end needs that too. */
+static int submit_to_free_thread(struct turn *t, struct turn_ticket *ret, struct err *err) {
+    struct turn_accepted a;
+    open_run(t);
+    if (launch(t, err) < 0) {
+        run_abandon(take(t->run));
+        turn_leave(t);
+        return -(int)err->code;
+    }
+    struct run_reader *reader = run_reader_open_live(t->run);
+    int rc = accept_in_store(t, &a, err);
+    if (rc == 0 && a.running) {
+        t->engine->stats.accepted++;
+        accepted(t, &a);
+        ret->reader = reader;
+        return 0;
+    }
+    drop(t);
+    run_reader_close(reader);
+    if (rc == 0) {
+        t->engine->stats.accepted++;
+        ret->queued = true;
+    }
+    return rc;
+}
+
+/* A turn of this process is at work in the thread: this one waits in the store, or takes the place
+ * that just became free. */
+static int submit_behind(struct turn *t, struct turn_ticket *ret, struct err *err) {
+    struct turn_engine *e = t->engine;
+    struct turn_accepted a;
+    int rc = accept_in_store(t, &a, err);
+    if (rc < 0) {
+        turn_free(t);
+        return rc;
+    }
+    e->stats.accepted++;
+    if (a.running) {
+        open_run(t);
+        ret->reader = run_reader_open_live(t->run);
+        accepted(t, &a);
+        if (launch(t, err) < 0) {
+            turn_fail(t, err); /* durable by now: its failure is what its reader hears */
+        }
+        return 0;
+    }
+    ret->queued = true;
+    struct turn *first = running_in_thread(e, t->user_id, t->thread_id);
+    if (first) {
+        first->has_followers = true;
+    }
+    turn_free(t);
+    return 0;
+}
+
+int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct turn_ticket *ret,
+                struct err *err) {
+    fiber_point();
+    if (check_submission(e, s, err) < 0) {
+        return -(int)err->code;
+    }
+    if (s->turn_id.n && find_turn(e, s->user_id, s->turn_id)) {
+        if (wait_while_pending(e, s->user_id, s->turn_id, err) < 0) {
+            return -(int)err->code;
+        }
+        return follow_existing(e, s->user_id, s->turn_id, ret, err);
+    }
+    struct turn *t = new_turn(e, s, err);
+    if (!t) {
+        return -(int)err->code;
+    }
+    fill_ticket(ret, t->thread_id, t->turn_id);
+    bool free_here = !running_in_thread(e, t->user_id, t->thread_id);
+    int rc = free_here ? submit_to_free_thread(t, ret, err) : submit_behind(t, ret, err);
+    if (rc == -ERR_CONFLICT && s->turn_id.n) {
+        return follow_existing(e, s->user_id, s->turn_id, ret, err);
+    }
+    if (rc == 0 && !ret->reader) {
+        rc =
+            run_reader_open(e->options.runs, s->user_id, str_z(ret->turn_id), 0, &ret->reader, err);
+    }
+    return rc;
+}
+
+/* ---- cancelling ---- */
+
+static void cancel_here(struct turn_engine *e, struct str user_id, struct str turn_id) {
+    struct turn *t = find_turn(e, user_id, turn_id);
+    if (t) {
+        t->cancel_requested = true;
+        fiber_cancel(t->fiber);
+    }
+}
+
+/* The owner in another process sees the mark in the store at its next step; a message makes it
+ * quicker. */
+static void tell_owner(struct turn_engine *e, const struct turn_row *row, struct str user_id,
+                       struct str turn_id) {
+    struct strbuf payload cleanup(strbuf_done) = STRBUF(DB_NOTIFY_MAX_BYTES);
+    struct err err;
+    char channel[64];
+    struct jsonw w = jsonw_begin(&payload);
+    jsonw_object(&w);
+    jsonw_kstr(&w, "user_id", user_id);
+    jsonw_kstr(&w, "turn_id", turn_id);
+    jsonw_end_object(&w);
+    engine_channel(row->lease_owner, channel);
+    if (db_notify(e->options.db, channel, strbuf_str(&payload), &err) < 0) {
+        log_warn("graph", "telling the turn's owner to cancel it failed: %s", err.msg);
+    }
+}
+
+int turn_cancel(struct turn_engine *e, struct str user_id, struct str turn_id, struct err *err) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct turn_key key = {user_id, turn_id};
+    struct turn_row row;
+    enum turn_state state;
+    fiber_point();
+    if (turn_request_cancel(e->options.db, key, &state, err) < 0) {
+        return -(int)err->code;
+    }
+    if (state != TURN_RUNNING) {
+        return 0;
+    }
+    if (find_turn(e, user_id, turn_id)) {
+        cancel_here(e, user_id, turn_id);
+        return 0;
+    }
+    if (turn_get(e->options.db, key, &arena, &row, err) < 0) {
+        return -(int)err->code;
+    }
+    if (row.state == TURN_RUNNING && !str_eq(row.lease_owner, e->process_id)) {
+        tell_owner(e, &row, user_id, turn_id);
+    }
+    return 0;
+}
+
+int turn_cancel_thread(struct turn_engine *e, struct str user_id, struct str thread_id,
+                       struct err *err) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct thread_row thread;
+    struct str queued;
+    fiber_point();
+    if (thread_get(e->options.db, user_id, thread_id, &arena, &thread, err) < 0) {
+        return -(int)err->code;
+    }
+    /* Those that wait first: else one of them would begin when the running one ends. */
+    while (turn_next_queued(e->options.db, user_id, thread_id, &arena, &queued, err) == 0) {
+        if (turn_cancel(e, user_id, queued, err) < 0) {
+            return -(int)err->code;
+        }
+    }
+    if (err->code != ERR_NOT_FOUND) {
+        return -(int)err->code;
+    }
+    return thread.open_turn_id.n ? turn_cancel(e, user_id, thread.open_turn_id, err) : 0;
+}
+
+void engine_channel(struct str process_id, char ret[64]) {
+    size_t n = (size_t)snprintf(ret, 64, "adjutant_turns_");
+    for (size_t i = 0; i < process_id.n && n < 63; i++) {
+        char c = process_id.p[i];
+        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')) {
+            ret[n++] = c;
+        }
+    }
+    ret[n] = '\0';
+}
+
+static void on_cancel_message(struct str payload, void *engine) {
+    json_auto_t *message = NULL;
+    struct err err;
+    if (json_read(payload, &message, &err) == 0) {
+        cancel_here(engine, json_str(message, "user_id"), json_str(message, "turn_id"));
+    }
+}
+
+int engine_listen(struct turn_engine *e, struct err *err) {
+    char channel[64];
+    if (db_backend(e->options.db) != DB_POSTGRES) {
+        return 0;
+    }
+    engine_channel(e->process_id, channel);
+    return db_listen(e->options.db, channel, on_cancel_message, NULL, e, err);
+}
