@@ -14,7 +14,7 @@ enum {
     MAX_TRANSFERS = 4096,
     MAX_IDLE_CONNECTIONS = 1024, /* fewer than the concurrency would mean that none is reused */
     MAX_POOLED_HANDLES = 64,
-    RECEIVE_BUFFER_BYTES = 8 * 1024,
+    RECEIVE_BUFFER_BYTES = 4 * 1024, /* a stream's own while it is open */
     UPLOAD_BUFFER_BYTES = 16 * 1024, /* curl's minimum; kept as long as a TLS stream lasts */
 };
 

@@ -35,8 +35,10 @@ static int certificate_error(const struct http_transfer *t, const char *host, co
                              struct err *err) {
     long verdict = X509_V_OK;
     curl_easy_getinfo(t->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+    /* The chain was not what failed when nothing was specified: then curl itself says what. */
+    bool chain = verdict != X509_V_OK && verdict != X509_V_ERR_UNSPECIFIED;
     return err_set(err, ERR_UNAVAILABLE, "the certificate of %s is not trusted: %s", host,
-                   verdict != X509_V_OK ? X509_verify_cert_error_string(verdict) : detail);
+                   chain ? X509_verify_cert_error_string(verdict) : detail);
 }
 
 /* Curl reports a body that breaks the rules of chunked coding as a receive error, too. */
