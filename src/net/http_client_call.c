@@ -498,27 +498,32 @@ void http_reply_close_p(struct http_reply **s) {
     http_reply_close(*s);
 }
 
+static int read_all(struct http_reply *s, size_t max_bytes, struct strbuf *body, struct err *err) {
+    size_t before = body->n;
+    max_bytes = MIN(max_bytes, body->max - before);
+    for (struct str piece;;) {
+        if (http_reply_read(s, &piece, err) < 0) {
+            break;
+        }
+        if (piece.n == 0) {
+            return 0;
+        }
+        if (piece.n > max_bytes - (body->n - before)) {
+            err_set(err, ERR_LIMIT, "the response is larger than %zu bytes", max_bytes);
+            break;
+        }
+        strbuf_add(body, piece);
+    }
+    strbuf_truncate(body, before);
+    return -(int)err->code;
+}
+
 int http_fetch(const struct http_call *call, size_t max_bytes, int *ret_status,
                struct strbuf *ret_body, struct err *err) {
     struct http_reply *s cleanup(http_reply_close_p) = NULL;
-    size_t before = ret_body->n;
-    if (http_call_open(call, &s, err) < 0) {
+    if (http_call_open(call, &s, err) < 0 || read_all(s, max_bytes, ret_body, err) < 0) {
         return -(int)err->code;
     }
-    for (struct str piece;;) {
-        if (http_reply_read(s, &piece, err) < 0) {
-            strbuf_truncate(ret_body, before);
-            return -(int)err->code;
-        }
-        if (piece.n == 0) {
-            break;
-        }
-        if (piece.n > max_bytes - (ret_body->n - before)) {
-            strbuf_truncate(ret_body, before);
-            return err_set(err, ERR_LIMIT, "the response is larger than %zu bytes", max_bytes);
-        }
-        strbuf_add(ret_body, piece);
-    }
     *ret_status = s->status;
-    return strbuf_check(ret_body, "the response", err);
+    return 0;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/http_client_internal.h"
@@ -21,11 +22,25 @@ void http_host_text(const char *url, char ret[HTTP_HOST_TEXT]) {
     curl_url_cleanup(parts);
 }
 
+/* Whether a proxy was used, and so which of the two is meant, curl does not tell. */
+static bool proxy_configured(void) {
+    static const char *const variables[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                            "ALL_PROXY"};
+    for (size_t i = 0; i < ARRAY_LEN(variables); i++) {
+        const char *value = getenv(variables[i]);
+        if (value && value[0]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int connection_error(const struct http_transfer *t, const char *host, struct err *err) {
     long os_errno = 0;
     curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
     if (os_errno == ECONNREFUSED) {
-        return err_set(err, ERR_UNAVAILABLE, "%s refused the connection", host);
+        return err_set(err, ERR_UNAVAILABLE, "%s %srefused the connection", host,
+                       proxy_configured() ? "or the proxy before it " : "");
     }
     return err_set(err, ERR_UNAVAILABLE, "no connection to %s: %s", host,
                    os_errno ? strerror((int)os_errno) : curl_easy_strerror(t->result));

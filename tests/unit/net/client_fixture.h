@@ -10,6 +10,7 @@ enum { MAX_BODY = 4 << 20, PATIENCE_MS = 20 * 1000 };
 
 static inline void begin(struct raw_server *s, void (*script)(struct raw_connection *c)) {
     struct err err;
+    unsetenv("no_proxy"); /* it comes before NO_PROXY */
     setenv("NO_PROXY", "*", 1);
     CHECK_OK(http_client_start(&err), &err);
     raw_server_start(s, NULL, script);

@@ -230,7 +230,12 @@ TEST_FIBER(client_fetch_keeps_its_maximum) {
     CHECK_FAILS(http_fetch(&call, 4, &status, &body, &err), &err, ERR_LIMIT);
     CHECK_STR(strbuf_str(&body), "before ");
     CHECK_INT(status, -1);
+    body.max = 11;
+    CHECK_FAILS(http_fetch(&call, 100, &status, &body, &err), &err, ERR_LIMIT);
+    body.max = 12;
+    CHECK(!body.failed);
     CHECK_OK(http_fetch(&call, 5, &status, &body, &err), &err);
+    CHECK_INT(status, 418);
     CHECK_STR(strbuf_str(&body), "before hello");
     end(&s);
 }
@@ -358,6 +363,26 @@ TEST_FIBER(client_speaks_over_unix_sockets) {
     CHECK(str_starts(strbuf_str(&got.body), STR("GET /x HTTP/1.1\r\nHost: some.name\r\n")));
     end(&s);
     unlink(path);
+}
+
+TEST_FIBER(client_uses_the_proxy_of_the_environment) {
+    struct raw_server s;
+    struct got got cleanup(got_done) = {0};
+    begin(&s, echo);
+    setenv("http_proxy", s.url, 1);
+    setenv("NO_PROXY", "127.0.0.1", 1);
+    CHECK_OK(fetch(&(struct http_call){.url = "http://somewhere.invalid/x"}, &got), &got.err);
+    CHECK(str_starts(strbuf_str(&got.body),
+                     STR("GET http://somewhere.invalid/x HTTP/1.1\r\nHost: somewhere.invalid")));
+    CHECK_OK(fetch(&(struct http_call){.url = s.url}, &got), &got.err);
+    CHECK(str_starts(strbuf_str(&got.body), STR("GET / HTTP/1.1\r\n")));
+    setenv("http_proxy", "http://127.0.0.1:1", 1);
+    CHECK_FAILS(fetch(&(struct http_call){.url = "http://somewhere.invalid/x"}, &got), &got.err,
+                ERR_UNAVAILABLE);
+    CHECK_STR(str_z(got.err.msg),
+              "somewhere.invalid:80 or the proxy before it refused the connection");
+    unsetenv("http_proxy");
+    end(&s);
 }
 
 /* ---- redirects ---- */
