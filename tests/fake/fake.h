@@ -146,6 +146,7 @@ struct fake_wire {
     void (*models)(struct strbuf *out, const char *const *names, size_t n);
 };
 extern const struct fake_wire fake_anthropic, fake_openai, fake_ollama;
+int fake_anthropic_read(json_t *body, struct fake_conversation *ret, struct fake_problem *problem);
 
 /* The id of an answer's call, in the words of the wire ("toolu_", "call_"); those of an answer that
  * reasoned are marked. */

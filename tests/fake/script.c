@@ -86,7 +86,8 @@ static void on_tokens(struct script *s, struct str args) {
 }
 
 static void on_big(struct script *s, struct str args) {
-    int64_t n = MAX(1, MIN(number(&args, 1000000), FAKE_MAX_ANSWER_BYTES));
+    int64_t n = number(&args, 1000000);
+    n = MAX(1, MIN(n, FAKE_MAX_ANSWER_BYTES));
     char *p = arena_alloc(s->c->arena, (size_t)n + 1);
     for (int64_t i = 0; i < n; i++) {
         p[i] = i % 80 == 79 ? '\n' : (char)('a' + i % 26);
