@@ -127,6 +127,9 @@ static int gate_request_line(struct http_head *h, char c) {
     if (is_control(c) || (unsigned char)c >= 0x80) {
         return refuse(h, 400, "forbidden character in the request line");
     }
+    if (c == ' ' && (h->line_tail & 0xff) == ' ') {
+        return refuse(h, 400, "malformed request line");
+    }
     h->line_tail = h->line_tail << 8 | (unsigned char)c;
     return 0;
 }
@@ -139,6 +142,9 @@ static int gate_field_line(struct http_head *h, char c) {
         }
         if (c == ' ' || c == '\t') {
             return refuse(h, 400, "folded header line");
+        }
+        if (c == ':') {
+            return refuse(h, 400, "header line without a name");
         }
         h->gate = GATE_NAME;
     }
