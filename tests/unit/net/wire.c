@@ -50,6 +50,17 @@ void wire_send(struct wire *w, struct str bytes) {
     }
 }
 
+size_t wire_send_until_stuck(struct wire *w, struct str bytes) {
+    size_t sent = 0;
+    for (int stuck = 0; stuck < 50 && sent < bytes.n;) {
+        ssize_t n = send(w->fd, bytes.p + sent, bytes.n - sent, MSG_NOSIGNAL);
+        sent += n > 0 ? (size_t)n : 0;
+        stuck = n > 0 ? 0 : stuck + 1;
+        fiber_sleep(1);
+    }
+    return sent;
+}
+
 void wire_half_close(struct wire *w) {
     shutdown(w->fd, SHUT_WR);
 }
@@ -61,6 +72,7 @@ static void receive(struct wire *w) {
         strbuf_add(&w->in, (struct str){buf, (size_t)n});
     } else if (n == 0 || errno != EAGAIN) {
         w->ended = true;
+        w->reset = n < 0;
     } else {
         fiber_sleep(1);
     }

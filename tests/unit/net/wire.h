@@ -8,11 +8,14 @@ struct wire {
     int fd;
     struct strbuf in; /* received and not yet consumed */
     bool ended;       /* the peer closed, or reset the connection */
+    bool reset;       /* the end was not orderly */
 };
 
 void wire_open(struct wire *w, const char *address);
 void wire_done(struct wire *w);
 void wire_send(struct wire *w, struct str bytes);
+/* Sends until the peer takes nothing for a while; how much it took. */
+size_t wire_send_until_stuck(struct wire *w, struct str bytes);
 void wire_half_close(struct wire *w);
 /* Waits until at least n bytes are there; false when the connection ended before. */
 bool wire_await(struct wire *w, size_t n);
