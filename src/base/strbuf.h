@@ -27,7 +27,7 @@ void strbuf_add(struct strbuf *b, struct str s);
 void strbuf_addz(struct strbuf *b, const char *z);
 void strbuf_addc(struct strbuf *b, char c);
 void strbuf_addf(struct strbuf *b, const char *fmt, ...) printf_like(2, 3);
-void strbuf_addfv(struct strbuf *b, const char *fmt, va_list ap);
+void strbuf_addfv(struct strbuf *b, const char *fmt, va_list ap) printf_like(2, 0);
 void strbuf_add_i64(struct strbuf *b, int64_t v);
 /* Room for n more bytes at p + n, to be claimed with strbuf_claim; NULL (and failed) beyond the
  * maximum. */

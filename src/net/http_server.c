@@ -1,7 +1,7 @@
 /* Listening, the tick of all deadlines, and the graceful end. */
 #include <assert.h>
+#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -150,6 +150,7 @@ int http_server_start(const struct http_server_options *options, struct http_ser
     if (parse_address(options->address, &address, err) < 0) {
         return -ERR_INVALID;
     }
+    signal(SIGPIPE, SIG_IGN); /* libuv writes without MSG_NOSIGNAL */
     struct http_server *s = mem_alloc(sizeof *s);
     s->options = *options;
     apply_defaults(&s->options);

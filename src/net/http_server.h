@@ -45,6 +45,7 @@ struct http_server_options {
     int64_t keepalive_timeout_ms;  /* [75,000] between requests */
 };
 
+/* SIGPIPE is ignored from then on, process-wide: peers may go away at any time. */
 int http_server_start(const struct http_server_options *options, struct http_server **ret,
                       struct err *err) must_check;
 /* The address it listens on, with the real port. */
