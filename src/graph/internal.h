@@ -2,11 +2,11 @@
 #pragma once
 #include "base/list.h"
 #include "base/map.h"
+#include "graph/endpoints.h"
 #include "graph/turn.h"
 #include "llm/llm.h"
 
 enum {
-    TURN_MAX_ENDPOINTS = 1 + PROFILE_MAX_FALLBACKS,
     TURN_MAX_TOOL_CALLS = TURN_STEP_MAX, /* of one answer; more are answered with an error */
     TURN_HISTORY_MESSAGES = 400,
     TURN_MAX_OPEN_OF_USER = 64, /* running or queued in this process */
@@ -155,11 +155,7 @@ int turn_input_read(struct turn *t, struct str input, struct err *err) must_chec
 struct str turn_state_write(struct turn *t); /* the checkpoint's state */
 void turn_state_read(struct turn *t, struct str state);
 
-/* ---- context.c, endpoints.c ---- */
+/* ---- context.c ---- */
 
 struct str context_system_stable(const struct profile *profile, struct arena *arena);
 struct str context_system_changing(struct arena *arena);
-/* Whom to ask, in order: the chosen model, then the fallbacks. ERR_FORBIDDEN when the caller may
- * not use the operator's key, ERR_INVALID for an unknown provider. */
-int endpoints_resolve(const struct profile *profile, struct str model, bool allow_operator_llm,
-                      struct llm_endpoint *ret, size_t *ret_n, struct err *err) must_check;

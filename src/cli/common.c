@@ -1,0 +1,109 @@
+#include "cli/common.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/migrations.h"
+
+int cli_fail(enum exit_code code, const struct err *err) {
+    fprintf(stderr, "adjutant: %s\n", err->msg);
+    return (int)code;
+}
+
+static bool has_option(const struct cli_command *c, const char *name) {
+    for (size_t i = 0; i < c->n_options; i++) {
+        if (strcmp(c->options[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int cli_load_profile(const struct cli_args *args, struct profile **ret) {
+    struct err err;
+    const char *listen = has_option(args->command, "listen") ? cli_value(args, "listen") : NULL;
+    if (profile_load(cli_value(args, "home"), listen, ret, &err) < 0) {
+        return cli_fail(EXIT_CONFIGURATION, &err);
+    }
+    return EXIT_OK;
+}
+
+void cli_profile_free_p(struct profile **p) {
+    profile_free(*p);
+}
+
+/* ---- the database ---- */
+
+static struct db_options options_for(const struct profile *profile, struct str url) {
+    return (struct db_options){.url = url.n ? url.p : NULL,
+                               .sqlite_path = profile->sqlite_path.p,
+                               .pool_size = profile->db_pool_size};
+}
+
+struct db_options cli_gateway_db(const struct profile *profile) {
+    struct db_options options = options_for(profile, profile->system_db_url);
+    options.role = options.url ? STORE_GATEWAY_ROLE : NULL;
+    return options;
+}
+
+struct db_options cli_owner_db(const struct profile *profile) {
+    return options_for(profile, profile->migrate_db_url);
+}
+
+int cli_apply_migrations(const struct profile *profile, int *ret_applied, struct err *err) {
+    size_t n;
+    const struct migration *migrations = store_migrations(&n);
+    const struct db_options options = cli_owner_db(profile);
+    return db_migrate(&options, migrations, n, ret_applied, err);
+}
+
+int cli_open_db(const struct profile *profile, struct db **ret) {
+    struct err err;
+    int applied = 0;
+    const struct db_options options = cli_gateway_db(profile);
+    if (profile->migrate_on_start && cli_apply_migrations(profile, &applied, &err) < 0) {
+        return cli_fail(EXIT_DATABASE, &err);
+    }
+    if (applied > 0) {
+        log_info("cli", "the database's schema was brought up to date migrations=%d", applied);
+    }
+    return db_open(&options, ret, &err) < 0 ? cli_fail(EXIT_DATABASE, &err) : EXIT_OK;
+}
+
+/* ---- a fiber ---- */
+
+struct call {
+    int (*main)(void *arg);
+    void *arg;
+    int status;
+};
+
+static void run_call(void *arg) {
+    struct call *call = arg;
+    call->status = call->main(call->arg);
+}
+
+int cli_on_fiber(int (*main)(void *arg), void *arg) {
+    uv_loop_t loop;
+    struct fiber_scope scope;
+    struct err err;
+    struct call call = {main, arg, EXIT_FAILED};
+    const char *chaos = getenv("ADJUTANT_CHAOS");
+    const struct fiber_options options = {.chaos_seed = chaos ? strtoull(chaos, NULL, 10) : 0};
+
+    /* A peer that went away is an error of the write, not a signal. */
+    signal(SIGPIPE, SIG_IGN);
+    uv_loop_init(&loop);
+    fiber_runtime_start(&loop, &options);
+    fiber_scope_init(&scope);
+    if (fiber_spawn(&scope, "main", run_call, &call, NULL, &err) < 0) {
+        return cli_fail(EXIT_FAILED, &err);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    fiber_runtime_stop();
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    return call.status;
+}
