@@ -1,0 +1,82 @@
+/* Keys and cookies as their owners see them. */
+#include "api/access.h"
+#include "api/handlers.h"
+#include "base/clock.h"
+
+/* The browser reaches a proxy over TLS when the proxy says so. */
+static bool is_https(const struct call *c) {
+    struct str rest = http_header(c->request, "X-Forwarded-Proto");
+    return str_eq_nocase(str_trim(str_cut(&rest, ',')), STR("https"));
+}
+
+/* RFC 6265; max_age_s 0 deletes it. */
+static struct http_field cookie_field(struct call *c, struct str token, int64_t max_age_s) {
+    struct str value = arena_printf(
+        &c->arena, ACCESS_COOKIE "=%.*s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
+        STR_ARG(token), (long long)max_age_s, is_https(c) ? "; Secure" : "");
+    return (struct http_field){"Set-Cookie", value};
+}
+
+static void write_session(struct strbuf *out, const struct principal *p, int64_t expires_us) {
+    char iso[CLOCK_ISO_LEN + 1];
+    clock_iso(expires_us, iso);
+    struct jsonw w = jsonw_begin(out);
+    jsonw_object(&w);
+    jsonw_kstr(&w, "user_id", p->user_id);
+    jsonw_kstrz(&w, "role", role_name(p->role));
+    jsonw_kstrz(&w, "expires_at", iso);
+    jsonw_end_object(&w);
+}
+
+int handle_login(struct call *c, struct err *err) {
+    json_auto_t *body = NULL;
+    struct strbuf out cleanup(strbuf_done) = STRBUF(4096);
+    struct str key = STR_EMPTY, token, peer = access_peer(c->request);
+    int64_t expires_us;
+    if (access_check_origin(c, false, err) < 0 || call_read_json(c, false, &body, err) < 0 ||
+        json_want_str(body, "key", ACCESS_MAX_KEY_BYTES, &key, err) < 0) {
+        return -(int)err->code;
+    }
+    if (key.n == 0) {
+        return err_set(err, ERR_INVALID, "key: is needed");
+    }
+    if (auth_login(c->gateway->auth, key, peer, &c->arena, &token, &expires_us, err) < 0 ||
+        auth_check(c->gateway->auth, STR_EMPTY, token, peer, &c->arena, &c->principal, err) < 0) {
+        return -(int)err->code;
+    }
+    c->authenticated = true;
+    int64_t max_age_s = MAX((expires_us - clock_now_us()) / 1000000, 1);
+    struct http_field cookie = cookie_field(c, token, max_age_s);
+    write_session(&out, &c->principal, expires_us);
+    return call_respond_with(c, 200, &out, &cookie, 1, err);
+}
+
+int handle_logout(struct call *c, struct err *err) {
+    struct str key, token;
+    if (access_check_origin(c, false, err) < 0) {
+        return -(int)err->code;
+    }
+    access_credentials(c, &key, &token);
+    if (token.n && auth_logout(c->gateway->auth, token, err) < 0 && err->code != ERR_NOT_FOUND) {
+        return -(int)err->code;
+    }
+    struct http_field cookie = cookie_field(c, STR_EMPTY, 0);
+    return call_respond_empty(c, 204, &cookie, 1);
+}
+
+int handle_me(struct call *c, struct err *err) {
+    static const char *const modes[] = {
+        [AUTH_TABLE] = "table", [AUTH_SHARED] = "shared", [AUTH_OPEN] = "open"};
+    struct strbuf out cleanup(strbuf_done) = STRBUF(4096);
+    enum auth_mode mode = auth_mode(c->gateway->auth);
+    const char *via = c->principal.from_cookie ? "cookie" : mode == AUTH_OPEN ? "open" : "key";
+    struct jsonw w = jsonw_begin(&out);
+    jsonw_object(&w);
+    jsonw_kstr(&w, "user_id", c->principal.user_id);
+    jsonw_kstrz(&w, "role", role_name(c->principal.role));
+    jsonw_kstrz(&w, "auth", modes[mode]);
+    jsonw_kstrz(&w, "via", via);
+    jsonw_kbool(&w, "allow_operator_llm", c->principal.allow_operator_llm);
+    jsonw_end_object(&w);
+    return call_respond(c, 200, &out, err);
+}

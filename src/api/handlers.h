@@ -1,0 +1,46 @@
+/* The handlers the table of routes names, one file a subject. Each answers, or fails with an error.
+ */
+#pragma once
+#include "api/call.h"
+
+/* chat.c */
+may_yield int handle_chat(struct call *c, struct err *err) must_check;
+/* turns.c */
+may_yield int handle_turn_get(struct call *c, struct err *err) must_check;
+may_yield int handle_turn_events(struct call *c, struct err *err) must_check;
+may_yield int handle_turn_cancel(struct call *c, struct err *err) must_check;
+/* threads.c */
+may_yield int handle_thread_list(struct call *c, struct err *err) must_check;
+may_yield int handle_thread_create(struct call *c, struct err *err) must_check;
+may_yield int handle_thread_get(struct call *c, struct err *err) must_check;
+may_yield int handle_thread_patch(struct call *c, struct err *err) must_check;
+may_yield int handle_thread_delete(struct call *c, struct err *err) must_check;
+may_yield int handle_thread_cancel(struct call *c, struct err *err) must_check;
+may_yield int handle_thread_checkpoints(struct call *c, struct err *err) must_check;
+may_yield int handle_thread_fork(struct call *c, struct err *err) must_check;
+/* account.c */
+may_yield int handle_login(struct call *c, struct err *err) must_check;
+may_yield int handle_logout(struct call *c, struct err *err) must_check;
+may_yield int handle_me(struct call *c, struct err *err) must_check;
+/* models.c */
+may_yield int handle_models(struct call *c, struct err *err) must_check;
+may_yield int handle_usage(struct call *c, struct err *err) must_check;
+/* operation.c */
+may_yield int handle_health(struct call *c, struct err *err) must_check;
+may_yield int handle_metrics(struct call *c, struct err *err) must_check;
+/* openapi.c */
+may_yield int handle_openapi(struct call *c, struct err *err) must_check;
+/* page.c */
+may_yield int handle_page(struct call *c, struct err *err) must_check;
+may_yield int handle_static(struct call *c, struct err *err) must_check;
+/* ws_session.c */
+may_yield int handle_ws(struct call *c, struct err *err) must_check;
+/* agui.c */
+may_yield int handle_agui(struct call *c, struct err *err) must_check;
+/* openai_models.c */
+may_yield int handle_openai_models(struct call *c, struct err *err) must_check;
+may_yield int handle_openai_model(struct call *c, struct err *err) must_check;
+/* openai_chat.c */
+may_yield int handle_openai_chat(struct call *c, struct err *err) must_check;
+/* openai_responses.c */
+may_yield int handle_openai_responses(struct call *c, struct err *err) must_check;

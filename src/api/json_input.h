@@ -1,0 +1,11 @@
+/* JSON from clients: bounded in depth, duplicates and the number of values before it is parsed, and
+ * parsed on a worker when it is large. */
+#pragma once
+#include "base/json.h"
+#include "fiber/fiber.h"
+
+enum { JSON_INPUT_MAX_VALUES = 100 * 1000 };
+
+may_yield int json_input_read(struct str text, json_t **ret, struct err *err) must_check;
+/* No more than max values, by the punctuation outside strings. */
+bool json_input_is_small(struct str text, size_t max);

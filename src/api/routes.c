@@ -1,0 +1,97 @@
+#include "api/handlers.h"
+#include "api/route.h"
+
+enum { SMALL = 64 * 1024, LARGE = 8 * 1024 * 1024 };
+
+#define TO(name) .handler = handle_##name
+#define PUBLIC .access = ACCESS_PUBLIC
+#define USER .access = ACCESS_USER
+#define ADMIN .access = ACCESS_ADMIN
+#define OPENAI .access = ACCESS_USER, .errors = ERRORS_OPENAI
+
+static const struct route table[] = {
+    /* chat and turns */
+    {"POST", "/api/chat", TO(chat), USER, .max_body_bytes = LARGE, .tag = "chat",
+     .summary = "Say something: an answer, a stream of events, or a receipt",
+     .request = "ChatRequest", .response = "ChatAnswer", .status = 200},
+    {"GET", "/api/turns/{id}", TO(turn_get), USER, .tag = "chat", .summary = "The state of a turn",
+     .response = "Turn", .status = 200},
+    {"GET", "/api/turns/{id}/events", TO(turn_events), USER, .tag = "chat",
+     .summary = "The AG-UI events of a turn, live or stored", .query = "since",
+     .response = "EventStream", .status = 200},
+    {"POST", "/api/turns/{id}/cancel", TO(turn_cancel), USER, .max_body_bytes = SMALL,
+     .tag = "chat", .summary = "Stop a turn", .response = "TurnState", .status = 202},
+
+    /* threads */
+    {"GET", "/api/threads", TO(thread_list), USER, .tag = "threads",
+     .summary = "The user's threads, newest first", .query = "limit cursor archived",
+     .response = "ThreadList", .status = 200},
+    {"POST", "/api/threads", TO(thread_create), USER, .max_body_bytes = SMALL, .tag = "threads",
+     .summary = "Make an empty thread", .request = "NewThread", .response = "Thread",
+     .status = 201},
+    {"GET", "/api/threads/{id}", TO(thread_get), USER, .tag = "threads",
+     .summary = "A thread with its newest messages", .query = "before limit",
+     .response = "ThreadWithMessages", .status = 200},
+    {"PATCH", "/api/threads/{id}", TO(thread_patch), USER, .max_body_bytes = SMALL,
+     .tag = "threads", .summary = "Rename or archive a thread", .request = "ThreadChange",
+     .response = "Thread", .status = 200},
+    {"DELETE", "/api/threads/{id}", TO(thread_delete), USER, .max_body_bytes = SMALL,
+     .tag = "threads", .summary = "Delete a thread and all that belongs to it", .status = 204},
+    {"POST", "/api/threads/{id}/cancel", TO(thread_cancel), USER, .max_body_bytes = SMALL,
+     .tag = "threads", .summary = "Stop the running turn of a thread and those that wait",
+     .response = "ThreadName", .status = 202},
+    {"GET", "/api/threads/{id}/checkpoints", TO(thread_checkpoints), USER, .tag = "threads",
+     .summary = "The points a thread can be forked from", .query = "limit",
+     .response = "CheckpointList", .status = 200},
+    {"POST", "/api/threads/{id}/fork", TO(thread_fork), USER, .max_body_bytes = SMALL,
+     .tag = "threads", .summary = "A new thread with the messages up to a turn", .request = "Fork",
+     .response = "Thread", .status = 201},
+
+    /* accounts and models */
+    {"POST", "/api/login", TO(login), PUBLIC, .max_body_bytes = 4096, .tag = "account",
+     .summary = "Exchange a key for a session cookie", .request = "Login", .response = "Session",
+     .status = 200},
+    {"POST", "/api/logout", TO(logout), PUBLIC, .max_body_bytes = 4096, .tag = "account",
+     .summary = "End the cookie's session", .status = 204},
+    {"GET", "/api/me", TO(me), USER, .tag = "account", .summary = "Who the key belongs to",
+     .response = "Me", .status = 200},
+    {"GET", "/api/models", TO(models), USER, .tag = "account",
+     .summary = "The models this instance is set up for", .response = "ModelList", .status = 200},
+    {"GET", "/api/usage", TO(usage), USER, .tag = "account",
+     .summary = "Tokens per provider, model and owner of the key", .query = "from to",
+     .response = "Usage", .status = 200},
+
+    /* operation */
+    {"GET", "/api/health", TO(health), PUBLIC, .tag = "operation",
+     .summary = "Liveness and readiness", .query = "live", .response = "Health", .status = 200},
+    {"GET", "/metrics", TO(metrics), ADMIN, .tag = "operation", .summary = "Prometheus metrics",
+     .response = "Metrics", .status = 200},
+    {"GET", "/api/openapi.json", TO(openapi), USER, .tag = "operation",
+     .summary = "This description", .response = "Any", .status = 200},
+    {"GET", "/", TO(page), PUBLIC, .tag = "operation", .summary = "A page that says hello",
+     .response = "Page", .status = 200},
+    {"GET", "/static/{path...}", TO(static), PUBLIC, .tag = "operation",
+     .summary = "Files of the page", .response = "Page", .status = 200},
+
+    /* other protocols */
+    {"GET", "/ws", TO(ws), USER, .tag = "protocols",
+     .summary = "WebSocket: chat, cancel, subscribe", .status = 101},
+    {"POST", "/agui", TO(agui), USER, .max_body_bytes = LARGE, .tag = "protocols",
+     .summary = "AG-UI 1.0: RunAgentInput in, events out", .request = "RunAgentInput",
+     .response = "EventStream", .status = 200},
+    {"GET", "/v1/models", TO(openai_models), OPENAI, .tag = "openai",
+     .summary = "The assistant as a list of models", .response = "Any", .status = 200},
+    {"GET", "/v1/models/{id}", TO(openai_model), OPENAI, .tag = "openai",
+     .summary = "One of these models", .response = "Any", .status = 200},
+    {"POST", "/v1/chat/completions", TO(openai_chat), OPENAI, .max_body_bytes = LARGE,
+     .tag = "openai", .summary = "OpenAI's Chat Completions", .request = "Any", .response = "Any",
+     .status = 200},
+    {"POST", "/v1/responses", TO(openai_responses), OPENAI, .max_body_bytes = LARGE,
+     .tag = "openai", .summary = "OpenAI's Responses", .request = "Any", .response = "Any",
+     .status = 200},
+};
+
+const struct route *routes(size_t *ret_n) {
+    *ret_n = ARRAY_LEN(table);
+    return table;
+}
