@@ -408,6 +408,9 @@ int http_upgrade(struct http_request *r, struct str head, const struct http_upgr
                  struct http_connection **ret) {
     struct http_connection *c = r->connection;
     assert(!r->responded);
+    if (c->server->stopping) { /* the sinks were told already */
+        return -ERR_UNAVAILABLE;
+    }
     r->responded = true;
     if (r->gone) {
         return -ERR_CANCELLED;

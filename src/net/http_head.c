@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+enum { FIRST_TEXT_BYTES = 500, FIRST_FIELDS = 16 };
+
 enum gate {
     GATE_BLANK, /* before the request line */
     GATE_BLANK_LF,
@@ -92,7 +94,8 @@ void http_head_init(struct http_head *h, const struct http_head_limits *limits) 
     *h = (struct http_head){.limits = *limits};
     /* Beside the raw text: joined fields and the decoded path. */
     h->text = STRBUF(3 * limits->max_bytes + 4096);
-    h->cap_fields = 16;
+    strbuf_room(&h->text, FIRST_TEXT_BYTES);
+    h->cap_fields = FIRST_FIELDS;
     h->fields = mem_alloc(h->cap_fields * sizeof *h->fields);
     llhttp_init(&h->parser, HTTP_REQUEST, &settings);
     h->parser.data = h;
@@ -250,7 +253,7 @@ static const struct http_head_field *find_field(const struct http_head *h, struc
     return NULL;
 }
 
-struct str http_head_field(const struct http_head *h, struct str name) {
+struct str http_head_value(const struct http_head *h, struct str name) {
     const struct http_head_field *f = find_field(h, name);
     return f ? field_value(h, f) : (struct str){0};
 }
@@ -380,7 +383,7 @@ static int judge_target(struct http_head *h) {
         while (end < rest.n && rest.p[end] != '/' && rest.p[end] != '?') {
             end++;
         }
-        if (!str_eq_nocase(str_head(rest, end), http_head_field(h, STR("host")))) {
+        if (!str_eq_nocase(str_head(rest, end), http_head_value(h, STR("host")))) {
             return refuse(h, 400, "request target and Host differ");
         }
         target = str_skip(rest, end);
@@ -401,7 +404,7 @@ static int judge_target(struct http_head *h) {
 }
 
 static int judge_host(struct http_head *h) {
-    struct str host = http_head_field(h, STR("host"));
+    struct str host = http_head_value(h, STR("host"));
     if (!host.p) {
         return h->minor_version ? refuse(h, 400, "no Host field") : 0;
     }
@@ -415,8 +418,8 @@ static int judge_host(struct http_head *h) {
 }
 
 static int judge_framing(struct http_head *h) {
-    struct str length = http_head_field(h, STR("content-length"));
-    struct str coding = http_head_field(h, STR("transfer-encoding"));
+    struct str length = http_head_value(h, STR("content-length"));
+    struct str coding = http_head_value(h, STR("transfer-encoding"));
     if (coding.p) {
         if (length.p || !h->minor_version) {
             return refuse(h, 400, "Transfer-Encoding is not allowed here");
@@ -437,7 +440,7 @@ static int judge_framing(struct http_head *h) {
             h->content_length = h->content_length * 10 + (uint64_t)(length.p[i] - '0');
         }
     }
-    struct str expect = http_head_field(h, STR("expect"));
+    struct str expect = http_head_value(h, STR("expect"));
     if (expect.p && !str_eq_nocase(expect, STR("100-continue"))) {
         return refuse(h, 417, "the only expectation is 100-continue");
     }

@@ -45,7 +45,7 @@ int http_head_feed(struct http_head *h, const char *p, size_t n, size_t *ret_use
 /* Empty lines before a request do not count as its beginning. */
 bool http_head_begun(const struct http_head *h);
 /* p == NULL when absent. Repeated fields are one, joined. */
-struct str http_head_field(const struct http_head *h, struct str name);
+struct str http_head_value(const struct http_head *h, struct str name);
 /* True when a comma-separated field holds the token, without case. */
 bool http_has_token(struct str list, struct str token);
 /* "%41" to "A"; with plus_is_space "+" to " ". False on a bad escape. */

@@ -195,7 +195,7 @@ struct str http_query(const struct http_request *r) {
 }
 
 struct str http_header(const struct http_request *r, const char *name) {
-    return http_head_field(&r->head, str_z(name));
+    return http_head_value(&r->head, str_z(name));
 }
 
 struct str http_peer(const struct http_request *r) {

@@ -114,8 +114,8 @@ bool http_responded(const struct http_request *r);
 
 /* ---- for websocket.c: takes the connection over ---- */
 struct http_upgrade_sink {
-    /* Bytes from the peer; NULL and 0 when the connection ended. On the loop's stack. The buffer
-     * may be changed in place. */
+    /* Bytes from the peer; NULL and 0 when the connection ended, after which it is freed. On the
+     * loop's stack. The buffer may be changed in place. */
     void (*on_bytes)(void *context, char *bytes, size_t n);
     void (*on_tick)(void *context);     /* about once a second */
     void (*on_shutdown)(void *context); /* the server stops */
@@ -123,7 +123,8 @@ struct http_upgrade_sink {
 };
 struct http_connection;
 /* Sends `head` (a whole 101 response) and hands over the connection; afterwards the request only
- * serves for reading its fields. */
+ * serves for reading its fields. -ERR_CANCELLED: the peer is gone; -ERR_UNAVAILABLE: the server
+ * stops, and nothing was sent. */
 int http_upgrade(struct http_request *r, struct str head, const struct http_upgrade_sink *sink,
                  struct http_connection **ret) must_check;
 void http_connection_write(struct http_connection *c, const struct str *parts,

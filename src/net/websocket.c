@@ -312,9 +312,11 @@ int websocket_accept(struct http_request *r, const struct websocket_options *opt
     struct websocket *ws = websocket_new(options, deflate);
     const struct http_upgrade_sink sink = {
         .on_bytes = on_bytes, .on_tick = on_tick, .on_shutdown = on_shutdown, .context = ws};
-    if (http_upgrade(r, strbuf_str(&head), &sink, &ws->connection) < 0) {
+    rc = http_upgrade(r, strbuf_str(&head), &sink, &ws->connection);
+    if (rc < 0) {
         mem_free(ws);
-        return err_set(err, ERR_CANCELLED, "the peer is gone");
+        return rc == -ERR_UNAVAILABLE ? err_set(err, ERR_UNAVAILABLE, "the server stops")
+                                      : err_set(err, ERR_CANCELLED, "the peer is gone");
     }
     *ret = ws;
     return 0;

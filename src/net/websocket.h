@@ -33,7 +33,8 @@ struct websocket_options {
 };
 
 /* Checks the handshake and takes over. On failure nothing was sent: ERR_INVALID (400),
- * ERR_FORBIDDEN (403: Origin), ERR_PROTOCOL (426 with Sec-WebSocket-Version: 13). */
+ * ERR_FORBIDDEN (403: Origin), ERR_PROTOCOL (426 with Sec-WebSocket-Version: 13), ERR_UNAVAILABLE
+ * (503: the server stops); or ERR_CANCELLED: the peer is gone. */
 int websocket_accept(struct http_request *r, const struct websocket_options *options,
                      struct websocket **ret, struct err *err) must_check;
 

@@ -20,7 +20,7 @@ static void check_head(const struct http_head *h) {
     assert(str_is_utf8(h->path) && str_find_char(h->path, '\0') == SIZE_MAX);
     assert(str_find(h->path, STR("/../")) == SIZE_MAX && !str_ends(h->path, STR("/..")));
     assert(!(h->chunked && h->content_length));
-    assert(h->minor_version == 0 || http_head_field(h, STR("host")).p);
+    assert(h->minor_version == 0 || http_head_value(h, STR("host")).p);
     assert(h->n_fields <= h->limits.max_fields);
 }
 

@@ -206,9 +206,9 @@ TEST(what_a_head_says) {
         CHECK_STR(h.method, "PATCH");
         CHECK_STR(h.path, "/a/b c");
         CHECK_STR(h.query, "q=%20&r");
-        CHECK_STR(http_head_field(&h, STR("list")), "1, 2");
-        CHECK_STR(http_head_field(&h, STR("COOKIE")), "a=1; b=2");
-        CHECK(!http_head_field(&h, STR("lis")).p);
+        CHECK_STR(http_head_value(&h, STR("list")), "1, 2");
+        CHECK_STR(http_head_value(&h, STR("COOKIE")), "a=1; b=2");
+        CHECK(!http_head_value(&h, STR("lis")).p);
         CHECK(h.keep_alive && h.minor_version == 1 && !h.chunked && h.content_length == 0);
         http_head_done(&h);
     }

@@ -55,6 +55,20 @@ static void flood(struct http_request *r, struct seen *seen) {
     seen->cancelled += rc == -ERR_CANCELLED;
 }
 
+/* What the query and the cookies say of a, b, c. */
+static void ask(struct http_request *r) {
+    struct strbuf value cleanup(strbuf_done) = STRBUF(1000);
+    struct strbuf out cleanup(strbuf_done) = STRBUF(1000);
+    static const char *const names[] = {"a", "b", "c"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct str cookie = STR("-");
+        bool there = http_query_param(r, names[i], &value);
+        http_cookie(r, names[i], &cookie);
+        strbuf_addf(&out, "%s=%s,%.*s;", names[i], there ? strbuf_z(&value) : "-", STR_ARG(cookie));
+    }
+    answer(r, 200, strbuf_str(&out));
+}
+
 static void handle(struct http_request *r, void *context) {
     struct seen *seen = context;
     struct str path = http_path(r);
@@ -80,6 +94,8 @@ static void handle(struct http_request *r, void *context) {
     } else if (str_eq(path, STR("/slow"))) {
         (void)fiber_sleep(20);
         answer(r, 200, STR("slow"));
+    } else if (str_eq(path, STR("/ask"))) {
+        ask(r);
     } else if (str_eq(path, STR("/silent"))) {
         return;
     } else if (str_eq(path, STR("/inject"))) {
@@ -153,6 +169,49 @@ TEST_FIBER(requests_on_one_connection_are_answered_in_turn) {
     CHECK_INT(seen.done, 2);
     wire_done(&w);
     finish(&seen);
+}
+
+TEST_FIBER(query_parameters_and_cookies) {
+    static const struct {
+        const char *query, *cookies, *want;
+    } cases[] = {
+        {"a=1&b=&c=x%20y+z", "a=1; b=\"q\";c=", "a=1,1;b=,q;c=x y z,;"},
+        {"c", "c; =x; b=1=2", "a=-,-;b=-,1=2;c=,;"},
+        {"%61=%C3%A4&b=%ff&c=%00", "A=1; aa=2", "a=\xc3\xa4,-;b=-,-;c=-,-;"},
+        {"a=%&b=%4&c=%zz&a=2", "a=1\r\nCookie: b=2", "a=-,1;b=-,2;c=-,-;"},
+        {"&&=&%=1&a=1&a=2", "x", "a=1,-;b=-,-;c=-,-;"},
+    };
+    struct seen seen = {0};
+    struct wire w;
+    REQUIRE(serve(&seen));
+    wire_open(&w, http_server_address(seen.server));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct strbuf request cleanup(strbuf_done) = STRBUF(1000);
+        struct wire_response r;
+        strbuf_addf(&request, "GET /ask?%s HTTP/1.1\r\nHost: x\r\nCookie: %s\r\n\r\n",
+                    cases[i].query, cases[i].cookies);
+        wire_send(&w, strbuf_str(&request));
+        wire_read_response(&w, false, &r);
+        CHECK_STR(strbuf_str(&r.body), cases[i].want);
+        wire_response_done(&r);
+    }
+    wire_done(&w);
+    finish(&seen);
+}
+
+TEST_FIBER(several_servers_may_share_one_address) {
+    struct seen a = {.options.reuse_port = true}, b = {.options.reuse_port = true};
+    char address[64];
+    struct err err;
+    REQUIRE(serve(&a));
+    snprintf(address, sizeof address, "%s", http_server_address(a.server));
+    b.options.address = address;
+    b.options.handler = handle;
+    if (CHECK_OK(http_server_start(&b.options, &b.server, &err), &err)) {
+        CHECK_STR(str_z(http_server_address(b.server)), address);
+        finish(&b);
+    }
+    finish(&a);
 }
 
 TEST_FIBER(pipelined_requests_are_answered_in_order) {

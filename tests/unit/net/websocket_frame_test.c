@@ -136,6 +136,12 @@ TEST(what_the_standard_forbids_has_its_code) {
     }
 }
 
+TEST(control_frames_are_never_deflated) {
+    struct strbuf in cleanup(strbuf_done) = STRBUF(4096);
+    add_frame(&in, 0xc9, STR("x"));
+    check_all_cuts(strbuf_str(&in), 100, true, 1002, "");
+}
+
 TEST(fragments_are_limited_in_their_sum) {
     struct strbuf in cleanup(strbuf_done) = STRBUF(4096);
     add_frame(&in, 0x01, STR("12345"));

@@ -9,8 +9,9 @@
 struct seen {
     struct websocket *ws;
     struct websocket_options accept;
-    int closed;
+    int handled, closed;
     unsigned code;
+    int64_t delay_ms; /* before the handler accepts */
     struct err refused;
     struct strbuf text;
     struct http_server *server;
@@ -40,9 +41,14 @@ static void on_close(struct websocket *ws, unsigned code, void *context) {
 static void handle(struct http_request *r, void *context) {
     struct seen *seen = context;
     struct err err;
+    seen->handled++;
+    (void)fiber_sleep(seen->delay_ms);
     int rc = websocket_accept(r, &seen->accept, &seen->ws, &err);
     if (rc < 0) {
-        int status = rc == -ERR_FORBIDDEN ? 403 : rc == -ERR_PROTOCOL ? 426 : 400;
+        int status = rc == -ERR_FORBIDDEN     ? 403
+                     : rc == -ERR_PROTOCOL    ? 426
+                     : rc == -ERR_UNAVAILABLE ? 503
+                                              : 400;
         seen->refused = err;
         (void)http_respond(r, &(struct http_response){.status = status});
     }
@@ -300,6 +306,31 @@ TEST_FIBER(sockets_are_told_that_the_server_stops) {
     CHECK(wire_await_end(&w));
     CHECK_INT(seen.closed, 1);
     CHECK_INT(seen.code, 1001);
+    wire_done(&w);
+    http_server_free(seen.server);
+    strbuf_done(&seen.text);
+}
+
+static void stop_server(void *arg) {
+    struct seen *seen = arg;
+    http_server_stop(seen->server, 5000);
+}
+
+TEST_FIBER(no_socket_is_accepted_while_the_server_stops) {
+    struct seen seen = {.delay_ms = 20};
+    struct fiber_scope scope;
+    struct wire w;
+    struct err err;
+    REQUIRE(serve(&seen));
+    fiber_scope_init(&scope);
+    wire_open(&w, http_server_address(seen.server));
+    wire_send(&w, STR(HANDSHAKE "\r\n"));
+    for (int i = 0; i < 5000 && !seen.handled; i++) {
+        fiber_sleep(1);
+    }
+    REQUIRE_OK(fiber_spawn(&scope, "stop", stop_server, &seen, NULL, &err), &err);
+    CHECK_INT(wire_status(&w, STR("")), 503);
+    fiber_scope_join(&scope);
     wire_done(&w);
     http_server_free(seen.server);
     strbuf_done(&seen.text);
