@@ -25,7 +25,7 @@ void llm_content_text(const json_t *content, struct strbuf *out) {
     bool first = true;
     json_array_foreach (content, i, block) {
         struct str text = json_str(block, "text");
-        if (str_eq(llm_block_type(block), STR("text")) && text.n) {
+        if (str_eq(llm_block_type(block), STR("text")) && !llm_is_blank(text)) {
             strbuf_add(out, first ? STR_EMPTY : STR("\n"));
             strbuf_add(out, text);
             first = false;

@@ -1,0 +1,84 @@
+#include "llm/scan.h"
+
+#include "test.h"
+
+static bool unescapes(const char *raw, const char *want) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(1000);
+    return scan_unescape(&out, str_z(raw)) && CHECK_STR(strbuf_str(&out), want);
+}
+
+TEST(escapes_mean_what_json_says) {
+    CHECK(unescapes("", ""));
+    CHECK(unescapes("plain ü", "plain ü"));
+    CHECK(unescapes("\\\"\\\\\\/\\b\\f\\n\\r\\t", "\"\\/\b\f\n\r\t"));
+    CHECK(unescapes("a\\u00fcb\\u20AC\\ud83d\\ude00c", "aüb€😀c"));
+    CHECK(unescapes("\\u007f\\u0080\\u07ff\\u0800\\uffff", "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80"
+                                                           "\xef\xbf\xbf"));
+}
+
+TEST(what_is_no_json_string_is_refused) {
+    static const char *const bad[] = {
+        "\\",      "\\x",          "\\u",
+        "\\u12",   "\\u12g4",      "\\u0000",
+        "\\ud83d", "\\ud83dx....", "\\ud83d\\u0041",
+        "\\ude00", "a\xff",        "\\ud83d\\ud83d",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        if (!CHECK(!unescapes(bad[i], ""))) {
+            printf("    %s\n", bad[i]);
+        }
+    }
+}
+
+static bool skips(const char *text, const char *rest) {
+    struct scan s = scan_begin(str_z(text));
+    return scan_skip(&s) && CHECK_STR(((struct str){s.p, (size_t)(s.end - s.p)}), rest);
+}
+
+TEST(any_value_can_be_skipped) {
+    CHECK(skips(" 12.5e-3,x", ",x"));
+    CHECK(skips("true}", "}"));
+    CHECK(skips("\"a\\\"b\" ,", " ,"));
+    CHECK(skips("{\"a\":[1,{\"b\":\"]}\"}],\"c\":null} ]", " ]"));
+    CHECK(skips("[]]", "]"));
+}
+
+TEST(what_is_no_value_is_not_skipped) {
+    static const char *const bad[] = {"",          " ",     "\"a", "\"a\\", "[1",
+                                      "{\"a\":1]", "[\"a]", ",",   "}",     "\"a\nb\""};
+    char deep[200];
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct scan s = scan_begin(str_z(bad[i]));
+        CHECK(!scan_skip(&s));
+    }
+    memset(deep, '[', sizeof deep);
+    memset(deep + 100, ']', 100);
+    struct scan s = scan_begin((struct str){deep, sizeof deep});
+    CHECK(!scan_skip(&s));
+}
+
+TEST(members_come_in_order) {
+    struct scan s = scan_begin(STR(" { \"a\" : 1 , \"b\":\"x\\n\" } "));
+    struct str key, value;
+    bool first = true;
+    REQUIRE(scan_open(&s, '{'));
+    CHECK(scan_member(&s, &first, &key) && scan_is(key, "a") && scan_skip(&s));
+    CHECK(scan_member(&s, &first, &key) && scan_is(key, "b") && scan_string(&s, &value));
+    CHECK_STR(value, "x\\n");
+    CHECK(!scan_member(&s, &first, &key) && !key.p);
+    CHECK(scan_at_end(&s));
+}
+
+TEST(members_that_are_broken_are_told_from_the_end) {
+    static const char *const bad[] = {"{\"a\" 1}", "{a:1}", "{\"a\":1 \"b\":2}", "{\"a\":1"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct scan s = scan_begin(str_z(bad[i]));
+        struct str key;
+        bool first = true;
+        CHECK(scan_open(&s, '{'));
+        while (scan_member(&s, &first, &key)) {
+            CHECK(scan_skip(&s));
+        }
+        CHECK(key.p != NULL);
+    }
+}
