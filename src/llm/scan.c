@@ -53,13 +53,15 @@ bool scan_string(struct scan *s, struct str *ret_raw) {
     return false;
 }
 
+static bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' ||
+           c == 'E';
+}
+
+/* A number, true, false or null. */
 static bool skip_word(struct scan *s) {
     const char *start = s->p;
-    while (s->p < s->end && (((unsigned char)*s->p | 0x20) >= 'a' || *s->p == '-' || *s->p == '+' ||
-                             *s->p == '.' || (*s->p >= '0' && *s->p <= '9'))) {
-        if (*s->p == '{' || *s->p == '}' || (unsigned char)*s->p >= 0x7f) {
-            break;
-        }
+    while (s->p < s->end && is_word(*s->p)) {
         s->p++;
     }
     return s->p > start;

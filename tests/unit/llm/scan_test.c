@@ -41,6 +41,8 @@ TEST(any_value_can_be_skipped) {
     CHECK(skips("\"a\\\"b\" ,", " ,"));
     CHECK(skips("{\"a\":[1,{\"b\":\"]}\"}],\"c\":null} ]", " ]"));
     CHECK(skips("[]]", "]"));
+    CHECK(skips("[1]]", "]"));
+    CHECK(skips("[1E5,null]", ""));
 }
 
 TEST(what_is_no_value_is_not_skipped) {
