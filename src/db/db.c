@@ -99,6 +99,7 @@ void db_fail_at(struct db *db, uint64_t k, enum err_code code, bool after_commit
 struct db_tx *db_tx_new(struct db *db, struct str user_id, enum db_mode mode) {
     struct db_tx *tx = mem_alloc(sizeof *tx);
     tx->db = db;
+    tx->driver = db->driver;
     tx->user_id = user_id;
     tx->mode = mode;
     tx->acquire_timeout_ms = db->acquire_timeout_ms;
@@ -110,7 +111,7 @@ struct db_tx *db_tx_new(struct db *db, struct str user_id, enum db_mode mode) {
 
 static void drop_results(struct db_tx *tx) {
     for (unsigned i = 0; i < tx->n_statements; i++) {
-        tx->db->driver->drop_result(&tx->results[i]);
+        tx->driver->drop_result(&tx->results[i]);
         tx->results[i] = (struct db_result){0};
     }
     tx->done = false;
@@ -246,7 +247,7 @@ static struct db_value cell_of(const struct db_tx *tx, size_t statement, size_t 
                                size_t column) {
     const struct db_result *result = result_of(tx, statement);
     assert(row < result->rows && column < result->columns);
-    return tx->db->driver->cell(tx, result, row, column);
+    return tx->driver->cell(tx, result, row, column);
 }
 
 size_t db_rows(const struct db_tx *tx, size_t statement) {

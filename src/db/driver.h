@@ -19,7 +19,8 @@ struct db_result {
 };
 
 struct db_tx {
-    struct db *db;
+    struct db *db;                  /* may be closed once the transaction was run, */
+    const struct db_driver *driver; /* while results are still read and freed */
     struct str user_id;
     enum db_mode mode;
     bool done; /* results are there */

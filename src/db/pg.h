@@ -80,7 +80,7 @@ may_yield int pg_conn_exec(struct pg_conn *c, const char *sql, int64_t limit_us,
 
 /* Maps a server's refusal. No values of parameters get into the message. */
 int pg_error(const PGresult *result, const char *what, struct err *err);
-/* The server is going away or this connection is over. */
+/* The connection is of no more use: the server goes away, or forgot what was prepared. */
 bool pg_error_is_fatal(const PGresult *result);
 /* libpq's own message on one line. */
 int pg_lost(const struct pg_conn *c, struct err *err);

@@ -11,6 +11,9 @@
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
     struct pg_conn *c = poll->data;
+    if (status < 0) {
+        c->armed = 0; /* libuv stops a handle with an error, though bytes may still be there */
+    }
     if (c->waiting) {
         c->arrived |= status < 0 ? UV_READABLE : events; /* libpq finds out what is wrong */
         fiber_signal(&c->ready);
@@ -235,7 +238,12 @@ static int apply_settings(struct pg_conn *c, const struct pg_settings *settings,
         return pg_lost(c, err);
     }
     if (take_results(c, "session settings", limit_us, NULL, NULL, err) < 0) {
-        return -(int)err->code;
+        bool told = c->dead || !settings->role;
+        return told ? -(int)err->code
+                    : err_set(err, ERR_UNAVAILABLE,
+                              "cannot take the role %s: it must exist and "
+                              "be granted to the user of the URL",
+                              settings->role);
     }
     if (settings->pipeline && !PQenterPipelineMode(c->handle)) {
         return pg_lost(c, err);

@@ -11,11 +11,6 @@ static bool in_class(const char *state, const char *prefix) {
     return strncmp(state, prefix, strlen(prefix)) == 0;
 }
 
-bool pg_error_is_fatal(const PGresult *result) {
-    const char *state = field(result, PG_DIAG_SQLSTATE);
-    return in_class(state, "57P") || in_class(state, "08") || state[0] == '\0';
-}
-
 /* By SQLSTATE (PostgreSQL's documentation, appendix A); a longer prefix stands before a shorter. */
 static enum err_code code_of(const char *state) {
     static const struct {
@@ -32,18 +27,28 @@ static enum err_code code_of(const char *state) {
         {"54", ERR_LIMIT},           /* program_limit_exceeded */
         {"57014", ERR_TIMEOUT},      /* query_canceled */
         {"57P", ERR_UNAVAILABLE},    /* shutdown, crash, starting up */
+        {"08P01", ERR_INTERNAL},     /* protocol_violation: a wrong number of parameters */
         {"08", ERR_UNAVAILABLE},     /* connection exceptions */
         {"53300", ERR_UNAVAILABLE},  /* too_many_connections */
         {"53100", ERR_IO},           /* disk_full */
         {"58", ERR_IO},              /* system errors */
+        {"0A000", ERR_UNAVAILABLE},  /* a cached plan no longer fits its tables */
+        {"26000", ERR_UNAVAILABLE},  /* the server forgot a prepared statement */
         {"42501", ERR_FORBIDDEN},    /* insufficient_privilege, row-level security */
     };
+    if (state[0] == '\0') {
+        return ERR_UNAVAILABLE; /* libpq's own, about the connection */
+    }
     for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
         if (in_class(state, codes[i].prefix)) {
             return codes[i].code;
         }
     }
     return ERR_INTERNAL;
+}
+
+bool pg_error_is_fatal(const PGresult *result) {
+    return code_of(field(result, PG_DIAG_SQLSTATE)) == ERR_UNAVAILABLE;
 }
 
 int pg_error(const PGresult *result, const char *what, struct err *err) {
@@ -56,7 +61,7 @@ int pg_error(const PGresult *result, const char *what, struct err *err) {
     case ERR_TIMEOUT:
         return err_set(err, code, "%s took too long", what);
     case ERR_UNAVAILABLE:
-        return err_set(err, code, "the database went away: %s", message);
+        return err_set(err, code, "the database broke off %s: %s", what, message);
     case ERR_CONFLICT:
     case ERR_INVALID:
         /* The message would quote values; names are enough. */
@@ -67,7 +72,7 @@ int pg_error(const PGresult *result, const char *what, struct err *err) {
         break;
     }
     /* Class 42 speaks of the statement's own text, which holds no values. */
-    bool safe = in_class(state, "42") || in_class(state, "0A") || code == ERR_IO;
+    bool safe = in_class(state, "42") || in_class(state, "08") || code == ERR_IO;
     return err_set(err, code, "%s: SQLSTATE %s%s%s", what, state, safe ? " " : "",
                    safe ? message : "");
 }

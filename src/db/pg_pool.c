@@ -40,7 +40,9 @@ static void drop(struct pg *pg, struct pg_conn *c) {
 /* Something came while nobody waited: a notice, or the end. */
 static void on_idle_input(struct pg_conn *c, void *arg) {
     struct pg *pg = arg;
-    if (!pg_conn_consume(c)) {
+    if (pg_conn_consume(c)) {
+        pg_conn_watch(c);
+    } else {
         list_remove(&c->node);
         drop(pg, c);
     }
@@ -132,6 +134,7 @@ static void pool_grow(struct pg *pg) {
 /* ---- taking and giving ---- */
 
 static int not_served(const struct pg *pg, int rc, int64_t limit_us, struct err *err) {
+    enum { TIMER_SLACK_US = 2000 };
     if (rc == -ERR_CANCELLED) {
         return err_set(err, ERR_CANCELLED, "cancelled");
     }
@@ -140,8 +143,11 @@ static int not_served(const struct pg *pg, int rc, int64_t limit_us, struct err 
         err->code = ERR_UNAVAILABLE;
         return err_prefix(err, "the database cannot be reached");
     }
-    if (clock_mono_us() < limit_us) {
+    if (clock_mono_us() + TIMER_SLACK_US < limit_us) {
         return err_set(err, ERR_TIMEOUT, "timed out while waiting for the database");
+    }
+    if (pg->n_open == 0) {
+        return err_set(err, ERR_UNAVAILABLE, "the database could not be reached in time");
     }
     return err_set(err, ERR_BUSY, "all %u connections to the database are in use", pg->n_open);
 }

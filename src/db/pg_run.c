@@ -195,17 +195,10 @@ static void keep(struct pipeline *p, const struct pg_op *op, PGresult *result) {
     str_to_i64(str_z(PQcmdTuples(result)), &r->affected);
 }
 
-/* The server's plan no longer fits its tables, or it forgot the statement: a new connection will do
- * better. */
-static bool is_stale(const PGresult *result) {
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    return state && (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0);
-}
-
 static void refused(struct pipeline *p, const struct pg_op *op, const PGresult *result,
                     struct err *err) {
     pg_error(result, op ? op->sql->name : "commit", err);
-    p->conn->dead = pg_error_is_fatal(result) || is_stale(result);
+    p->conn->dead = pg_error_is_fatal(result);
 }
 
 static int unexpected(struct pipeline *p, struct err *err) {
@@ -243,7 +236,7 @@ static int receive_all(struct pipeline *p, struct err *err) {
                 refused(p, op, result, err);
             }
             PQclear(result);
-            if (p->conn->dead && err->code == ERR_UNAVAILABLE) {
+            if (p->conn->dead) {
                 return -(int)err->code; /* nothing more will come */
             }
         }

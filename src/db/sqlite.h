@@ -18,10 +18,13 @@ enum sqlite_control {
     SQLITE_N_CONTROLS,
 };
 
+enum sqlite_role { SQLITE_READER, SQLITE_WRITER, SQLITE_OWNER };
+
 enum { SQLITE_TAG_BYTES = 128 };
 
 struct sqlite_conn {
     sqlite3 *handle;
+    bool reads_only;
     struct statement_map prepared;
     sqlite3_stmt *controls[SQLITE_N_CONTROLS];
     int64_t deadline_us;                 /* the running statement is interrupted then; 0: none */
@@ -29,8 +32,6 @@ struct sqlite_conn {
     char required_tag[SQLITE_TAG_BYTES]; /* with this */
     int wal_frames;                      /* in the log after the last commit */
 };
-
-enum sqlite_role { SQLITE_READER, SQLITE_WRITER, SQLITE_OWNER };
 
 /* Makes the file with mode 0600 when it is missing. Blocks, as everything here does. */
 int sqlite_conn_open(const char *path, enum sqlite_role role, int64_t busy_timeout_ms,

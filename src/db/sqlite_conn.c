@@ -89,6 +89,9 @@ int sqlite_conn_fail(struct sqlite_conn *c, int rc, const char *what, struct err
         return err_set(err, ERR_PRECONDITION, "%s", c->required_tag);
     }
     enum err_code code = code_of(rc);
+    if ((rc & 0xff) == SQLITE_READONLY && c->reads_only) {
+        return err_set(err, ERR_INTERNAL, "%s writes in a transaction for reading", what);
+    }
     if (code == ERR_TIMEOUT) {
         return err_set(err, code, "%s took too long", what);
     }
@@ -170,6 +173,7 @@ int sqlite_conn_open(const char *path, enum sqlite_role role, int64_t busy_timeo
         return -(int)err->code;
     }
     struct sqlite_conn *c = mem_alloc(sizeof *c);
+    c->reads_only = role == SQLITE_READER;
     int rc = sqlite3_open_v2(
         path, &c->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {

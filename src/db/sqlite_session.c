@@ -16,20 +16,39 @@ struct call {
     struct err *err;
 };
 
+enum {
+    /* Waiting for a lock on a worker is kept short: whoever holds it may need that worker to go on.
+     * The rest of the wait is done by the fiber. */
+    BUSY_TIMEOUT_MS = 10,
+    RETRY_MS = 20,
+};
+
+/* Calls fn until it meets no lock. */
+static int until_not_locked(void (*fn)(void *arg), struct call *call, int64_t timeout_ms) {
+    int64_t limit_us = clock_mono_us() + timeout_ms * 1000;
+    for (;;) {
+        fiber_offload(fn, call);
+        bool again = call->rc == -ERR_BUSY && (!call->conn || sqlite_conn_idle(call->conn));
+        if (!again || clock_mono_us() > limit_us || fiber_sleep(RETRY_MS) < 0) {
+            return call->rc;
+        }
+    }
+}
+
 static void open_on_worker(void *arg) {
     struct call *call = arg;
-    enum { BUSY_TIMEOUT_MS = 60 * 1000 }; /* somebody else may be migrating */
     call->rc = sqlite_conn_open(call->options->sqlite_path, SQLITE_OWNER, BUSY_TIMEOUT_MS,
                                 &call->conn, call->err);
 }
 
 static int session_open(const struct db_options *options, void **ret, struct err *err) {
+    enum { OPEN_TIMEOUT_MS = 5000 };
     struct call call = {.options = options, .err = err};
-    fiber_offload(open_on_worker, &call);
-    if (call.rc == 0) {
-        *ret = call.conn;
+    if (until_not_locked(open_on_worker, &call, OPEN_TIMEOUT_MS) < 0) {
+        return call.rc;
     }
-    return call.rc;
+    *ret = call.conn;
+    return 0;
 }
 
 static void close_on_worker(void *arg) {
@@ -82,9 +101,7 @@ static int session_exec(void *session, const char *sql, int64_t timeout_ms, stru
                         struct db_table *ret_table, struct err *err) {
     struct call call = {
         .conn = session, .sql = sql, .arena = arena, .table = ret_table, .err = err};
-    (void)timeout_ms; /* a local file: only a held lock makes it wait, and that has its own limit */
-    fiber_offload(run_on_worker, &call);
-    return call.rc;
+    return until_not_locked(run_on_worker, &call, timeout_ms);
 }
 
 const struct db_session_driver db_session_driver_sqlite = {
