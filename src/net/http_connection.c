@@ -226,8 +226,7 @@ static void run_request(struct http_connection *c) {
         return;
     }
     if (fiber_spawn(&s->scope, "http request", request_fiber, r, &r->fiber, &err) < 0) {
-        log_warn("net", "request refused: %s", err.msg);
-        refuse(c, 503, "too much is going on");
+        refuse(c, 503, err.msg);
         return;
     }
     s->stats.requests_running++;

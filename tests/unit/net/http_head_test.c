@@ -214,6 +214,24 @@ TEST(what_a_head_says) {
     }
 }
 
+TEST(many_fields) {
+    static const struct http_head_limits many = {.max_bytes = 16384, .max_fields = 100};
+    struct strbuf in cleanup(strbuf_done) = STRBUF(65536);
+    struct http_head h;
+    size_t used;
+    strbuf_addz(&in, "GET / HTTP/1.1\r\nHost: x\r\n");
+    for (int i = 0; i < 99; i++) {
+        strbuf_addf(&in, "Field-%d: %d\r\n", i, i);
+    }
+    strbuf_addz(&in, "\r\n");
+    http_head_init(&h, &many);
+    CHECK_INT(http_head_feed(&h, in.p, in.n, &used), 1);
+    CHECK_STR(http_head_value(&h, STR("field-0")), "0");
+    CHECK_STR(http_head_value(&h, STR("field-57")), "57");
+    CHECK_STR(http_head_value(&h, STR("field-98")), "98");
+    http_head_done(&h);
+}
+
 TEST(who_wants_the_connection_kept) {
     static const struct {
         struct str bytes;

@@ -11,6 +11,7 @@ struct seen {
     size_t body_max;
     int handled, done, cancelled, last_status;
     enum err_code body_error;
+    bool reading;
 };
 
 static void answer(struct http_request *r, int status, struct str body) {
@@ -20,6 +21,7 @@ static void answer(struct http_request *r, int status, struct str body) {
 static void read_and_echo(struct http_request *r, struct seen *seen) {
     struct strbuf body cleanup(strbuf_done) = STRBUF(1 << 20);
     struct err err;
+    seen->reading = true;
     int rc = http_read_body(r, seen->body_max, &body, &err);
     seen->body_error = (enum err_code) - rc;
     answer(r,
@@ -157,6 +159,52 @@ TEST_FIBER(a_handler_may_take_less_of_a_body) {
     CHECK_INT(seen.body_error, ERR_LIMIT);
     CHECK_INT(wire_status(&w, STR("GET / HTTP/1.1\r\nHost: x\r\n\r\n")), 200);
     wire_done(&w);
+    finish(&seen);
+}
+
+static void await_reading(struct seen *seen) {
+    for (int i = 0; i < 5000 && !seen->reading; i++) {
+        fiber_sleep(1);
+    }
+    CHECK(seen->reading);
+    fiber_sleep(1);
+    seen->reading = false;
+}
+
+TEST_FIBER(a_body_may_turn_out_too_large_while_it_is_read) {
+    struct seen seen = {.body_max = 10};
+    struct wire w;
+    REQUIRE(serve(&seen));
+    open_to(&w, &seen);
+    wire_send(&w, STR("POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    await_reading(&seen);
+    wire_send(&w, STR("6\r\n012345\r\n"));
+    fiber_sleep(2);
+    CHECK_INT(wire_status(&w, STR("5\r\n67890\r\n")), 413);
+    CHECK_INT(seen.body_error, ERR_LIMIT);
+    /* The rest is drained, and the connection goes on. */
+    CHECK_INT(wire_status(&w, STR("3\r\nabc\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")), 200);
+    wire_send(&w, STR("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    CHECK_INT(wire_status(&w, STR("1\r\n")), 200);
+    wire_send(&w, STR("no chunk"));
+    CHECK(wire_await_end(&w));
+    wire_done(&w);
+    finish(&seen);
+}
+
+TEST_FIBER(a_peer_may_go_away_in_the_middle_of_its_body) {
+    struct seen seen = {0};
+    struct wire w;
+    REQUIRE(serve(&seen));
+    open_to(&w, &seen);
+    wire_send(&w, STR("POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234"));
+    await_reading(&seen);
+    wire_done(&w);
+    for (int i = 0; i < 5000 && seen.done == 0; i++) {
+        fiber_sleep(1);
+    }
+    CHECK_INT(seen.body_error, ERR_CANCELLED);
+    CHECK_INT(seen.last_status, 0);
     finish(&seen);
 }
 
@@ -450,6 +498,40 @@ TEST_FIBER(stop_cuts_what_does_not_end_in_time) {
     CHECK(wire_await_end(&w));
     wire_done(&w);
     http_server_free(seen.server);
+}
+
+/* ---- more requests than fibers ---- */
+
+static void run_out_of_fibers(void *arg) {
+    struct seen seen = {0};
+    struct wire a, b;
+    (void)arg;
+    REQUIRE(serve(&seen));
+    open_to(&a, &seen);
+    wire_send(&a, STR("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"));
+    await_handled(&seen, 1);
+    open_to(&b, &seen);
+    CHECK_INT(wire_status(&b, STR("GET / HTTP/1.1\r\nHost: x\r\n\r\n")), 503);
+    CHECK_INT(seen.last_status, 503);
+    wire_done(&a);
+    wire_done(&b);
+    finish(&seen);
+}
+
+TEST(requests_beyond_the_fibers_are_told_503) {
+    uv_loop_t loop;
+    struct fiber_scope scope;
+    struct fiber_options options = {.max_fibers = 2};
+    struct err err;
+    uv_loop_init(&loop);
+    fiber_runtime_start(&loop, &options);
+    fiber_scope_init(&scope);
+    if (CHECK_OK(fiber_spawn(&scope, "test", run_out_of_fibers, NULL, NULL, &err), &err)) {
+        uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    fiber_runtime_stop();
+    uv_run(&loop, UV_RUN_DEFAULT);
+    CHECK_INT(uv_loop_close(&loop), 0);
 }
 
 TEST_FIBER(addresses_that_cannot_be_listened_on) {

@@ -73,6 +73,7 @@ static void handle(struct http_request *r, void *context) {
     struct seen *seen = context;
     struct str path = http_path(r);
     seen->handled++;
+    http_set_user(r, seen);
     if (str_eq(path, STR("/echo"))) {
         echo(r);
     } else if (str_eq(path, STR("/stream"))) {
@@ -96,6 +97,18 @@ static void handle(struct http_request *r, void *context) {
         answer(r, 200, STR("slow"));
     } else if (str_eq(path, STR("/ask"))) {
         ask(r);
+    } else if (str_eq(path, STR("/inject-stream"))) {
+        struct http_field field = {"X A", STR("a")};
+        CHECK(!http_responded(r));
+        (void)http_stream_begin(
+            r, &(struct http_response){.status = 200, .fields = &field, .n_fields = 1});
+        CHECK(http_responded(r));
+    } else if (str_eq(path, STR("/long-head"))) {
+        static char long_value[40000];
+        struct http_field field = {"X-A", {long_value, sizeof long_value}};
+        memset(long_value, 'l', sizeof long_value);
+        (void)http_respond(r,
+                           &(struct http_response){.status = 200, .fields = &field, .n_fields = 1});
     } else if (str_eq(path, STR("/silent"))) {
         return;
     } else if (str_eq(path, STR("/inject"))) {
@@ -115,7 +128,7 @@ static void handle(struct http_request *r, void *context) {
 static void on_done(const struct http_request *r, int status, uint64_t bytes, int64_t us,
                     void *context) {
     struct seen *seen = context;
-    (void)r;
+    CHECK(http_user(r) == seen);
     seen->done += us >= 0;
     seen->last_status = status;
     seen->last_bytes = bytes;
@@ -283,6 +296,7 @@ TEST_FIBER(handlers_that_misbehave_give_500_or_a_cut_stream) {
     CHECK_INT(r.status, 500);
     CHECK_STR(wire_field(&r, "X-B"), "");
     wire_response_done(&r);
+    CHECK_INT(wire_status(&w, STR("GET /inject-stream HTTP/1.1\r\nHost: x\r\n\r\n")), 500);
     CHECK_INT(wire_status(&w, STR("GET /silent HTTP/1.1\r\nHost: x\r\n\r\n")), 500);
     wire_done(&w);
     wire_open(&w, http_server_address(seen.server));
@@ -290,6 +304,10 @@ TEST_FIBER(handlers_that_misbehave_give_500_or_a_cut_stream) {
     wire_read_response(&w, false, &r);
     CHECK_STR(strbuf_str(&r.body), "never ended<cut>");
     wire_response_done(&r);
+    wire_done(&w);
+    wire_open(&w, http_server_address(seen.server));
+    CHECK_INT(wire_status(&w, STR("GET /long-head HTTP/1.1\r\nHost: x\r\n\r\n")), 0);
+    CHECK(w.ended);
     wire_done(&w);
     finish(&seen);
 }

@@ -30,6 +30,11 @@ static void on_text(struct websocket *ws, struct str message, void *context) {
     CHECK(websocket_send(ws, parts, 2));
 }
 
+static void on_binary(struct websocket *ws, struct str message, void *context) {
+    (void)context;
+    CHECK(websocket_send(ws, &message, 1));
+}
+
 static void on_close(struct websocket *ws, unsigned code, void *context) {
     struct seen *seen = context;
     CHECK(ws == seen->ws);
@@ -235,6 +240,23 @@ TEST_FIBER(origins_that_are_allowed) {
         wire_done(&w);
         await_closed(&seen, (int)i + 1);
     }
+    finish(&seen);
+}
+
+TEST_FIBER(binary_messages_and_subprotocols) {
+    struct seen seen = {.accept = {.callbacks.on_binary = on_binary, .subprotocol = STR("chat.1")}};
+    struct wire w;
+    struct wire_response r;
+    REQUIRE(serve(&seen));
+    wire_open(&w, http_server_address(seen.server));
+    wire_send(&w, STR(HANDSHAKE "Sec-WebSocket-Protocol: chat.1, other\r\n\r\n"));
+    wire_read_response(&w, true, &r);
+    CHECK_STR(wire_field(&r, "Sec-WebSocket-Protocol"), "chat.1");
+    wire_response_done(&r);
+    send_frame(&w, 0x82, STR("bytes"));
+    check_frame(&w, 0x81, "bytes");
+    wire_done(&w);
+    await_closed(&seen, 1);
     finish(&seen);
 }
 
