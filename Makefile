@@ -52,7 +52,7 @@ format:
 	@find src bin servers tests -name node_modules -prune -o -name '*.[ch]' -print 2>/dev/null | xargs clang-format -i
 
 bench: build packages-bench
-	@ninja -C $(RELEASE) --quiet tests/fake/fake_model
+	@ninja -C $(RELEASE) --quiet tests/fake/fake_model tests/bench/load
 	@tests/bench/run
 
 fuzz: packages-build packages-fuzz

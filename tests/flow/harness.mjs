@@ -30,6 +30,7 @@ export function gateway(options) {
     },
   });
   before(async () => {
+    await options.before?.();
     holder.fake = options.fake ?? await Fake.start(options.fakeOptions);
     holder.adjutant = await Adjutant.start({ ...options, fake: holder.fake });
   });

@@ -8,7 +8,6 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { EventStream, eventually, request, within } from './http.mjs';
-import { Socket } from './socket.mjs';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -40,11 +39,11 @@ export async function freePort() {
 }
 
 /** One child process; its output is kept. */
-class Program {
-  constructor(command, args, env) {
+export class Program {
+  constructor(command, args, env, { stdin = 'ignore' } = {}) {
     const [first, ...rest] = command;
     this.output = '';
-    this.child = spawn(first, [...rest, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(first, [...rest, ...args], { env, stdio: [stdin, 'pipe', 'pipe'] });
     children.add(this.child);
     this.child.stdout.on('data', (d) => { this.output += d; });
     this.child.stderr.on('data', (d) => { this.output += d; });
@@ -114,6 +113,11 @@ export class Fake {
     await request(this.url, 'DELETE', '/requests');
   }
 
+  /** All three providers at once: models are named "provider:model". */
+  everything() {
+    return { ...this.environment('ollama'), ...this.environment('openai'), ...this.environment('anthropic') };
+  }
+
   /** The environment that makes it a gateway's provider. */
   environment(provider) {
     switch (provider) {
@@ -147,6 +151,7 @@ export class Postgres {
   static async start(dir = path.join(scratch(), 'pg')) {
     const p = new Postgres();
     p.dir = dir;
+    fs.chmodSync(path.dirname(dir), 0o711); // the server may run as another user
     p.tool = path.join(ROOT, 'tools/pg-test-cluster');
     const { stdout } = await run(p.tool, ['start', dir, String(process.pid)]);
     p.url = stdout.trim();
@@ -203,7 +208,7 @@ export class Adjutant {
 
   environment(more = {}) {
     const { fake, provider, env } = this.options;
-    const all = { ...(fake ? fake.environment(provider) : {}), ...env };
+    const all = { ...(fake ? fake.environment(provider) : {}), ...(typeof env === 'function' ? env(fake) : env) };
     // On PostgreSQL callers are known by api_keys; the helpers use the key that seeds it.
     if (this.db) {
       this.headers = Object.keys(this.headers).length ? this.headers : { 'X-API-Key': 'seed-key-0123456789abcdef' };
@@ -317,7 +322,8 @@ export class Adjutant {
     return (await this.get(`/api/threads/${threadId}?limit=200`)).json.messages;
   }
 
-  socket(options = {}) {
+  async socket(options = {}) {
+    const { Socket } = await import('./socket.mjs');
     return Socket.open(this.url, { ...options, headers: { ...this.headers, ...options.headers } });
   }
 
