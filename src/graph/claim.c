@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "event/event.h"
 #include "graph/internal.h"
-#include "store/threads.h"
 
 enum { CLAIM_BATCH = 64, MIN_SCAN_MS = 250 };
 
@@ -28,21 +27,11 @@ static int announce(struct turn *t, struct err *err) {
     return 0;
 }
 
-/* While a turn runs nobody else adds to its thread. */
-static int read_message_seq(struct turn *t, struct err *err) {
-    struct thread_row thread;
-    if (thread_get(t->engine->options.db, t->user_id, t->thread_id, &t->arena, &thread, err) < 0) {
-        return -(int)err->code;
-    }
-    t->message_seq = thread.message_seq;
-    return 0;
-}
-
 /* Goes back to where the checkpoint stands; without one the turn begins at its beginning. */
 static int restore(struct turn *t, const struct turn_row *row, struct err *err) {
     struct turn_checkpoint checkpoint;
     struct turn_key key = {t->user_id, t->turn_id};
-    if (turn_input_read(t, row->input, err) < 0 || read_message_seq(t, err) < 0) {
+    if (turn_input_read(t, row->input, err) < 0) {
         return -(int)err->code;
     }
     int rc =
@@ -70,6 +59,7 @@ static void begin(struct claim *c, const struct turn_row *row) {
     t->position = row->position;
     t->epoch = row->epoch;
     t->step = row->step;
+    t->message_seq = row->message_seq;
     t->cancel_requested = row->cancel_requested;
     t->run = run_open(c->engine->options.runs, c->user_id, row->thread_id, c->turn_id, row->epoch);
     t->fiber = fiber_self();
@@ -89,7 +79,7 @@ static void claim_main(void *arg) {
     int rc = turn_claim(c->engine->options.db, key, c->engine->process_id, clock_now_us(),
                         &c->arena, &row, &err);
     if (rc == 0) {
-        if (row.epoch > 0) {
+        if (row.step > 0) {
             log_info("graph", "turn %.*s goes on here", STR_ARG(c->turn_id));
             c->engine->stats.adopted++;
         }

@@ -1,4 +1,5 @@
-/* A turn's input and counters as JSON: what another process needs to begin it or to go on. */
+/* A turn's options and counters as JSON: what another process needs, beside the messages, to begin
+ * it or to go on. */
 #include "graph/internal.h"
 
 enum { MAX_BLOCKS = 64 };
@@ -73,15 +74,12 @@ int turn_input_message(struct turn *t, const struct turn_submission *s, struct e
 }
 
 struct str turn_input_write(struct turn *t) {
-    struct strbuf out cleanup(strbuf_done) = STRBUF(TURN_MAX_INPUT_BYTES + 4096);
+    struct strbuf out cleanup(strbuf_done) = STRBUF(8192);
     struct jsonw w = jsonw_begin(&out);
     jsonw_object(&w);
-    jsonw_kstr(&w, "message_id", t->message_id);
-    jsonw_kbool(&w, "plain", t->message_plain);
     jsonw_kstr(&w, "agent", t->agent);
     jsonw_kstr(&w, "model", t->model);
     jsonw_kbool(&w, "allow_operator_llm", t->allow_operator_llm);
-    jsonw_kraw(&w, "message", t->message);
     jsonw_end_object(&w);
     return arena_str(&t->arena, strbuf_str(&out));
 }
@@ -91,11 +89,6 @@ int turn_input_read(struct turn *t, struct str input, struct err *err) {
     if (json_read(input, &tree, err) < 0) {
         return err_prefix(err, "the stored input of turn %.*s", STR_ARG(t->turn_id));
     }
-    struct strbuf message cleanup(strbuf_done) = STRBUF(TURN_MAX_INPUT_BYTES + 4096);
-    json_write_tree(&message, json_object_get(tree, "message"));
-    t->message = arena_str(&t->arena, strbuf_str(&message));
-    t->message_id = arena_str(&t->arena, json_str(tree, "message_id"));
-    t->message_plain = json_bool(tree, "plain", false);
     t->agent = arena_str(&t->arena, json_str(tree, "agent"));
     t->model = arena_str(&t->arena, json_str(tree, "model"));
     t->allow_operator_llm = json_bool(tree, "allow_operator_llm", false);

@@ -11,7 +11,7 @@
 #include "graph/internal.h"
 #include "store/threads.h"
 
-enum { ACCEPT_WAIT_MS = 60 * 1000 };
+enum { ACCEPT_WAIT_MS = 60 * 1000, ACCEPT_TRIES = 3, ACCEPT_PAUSE_MS = 200 };
 
 /* ---- checks before anything is written ---- */
 
@@ -150,8 +150,18 @@ static int accept_in_store(struct turn *t, struct turn_accepted *ret, struct err
         .input = turn_input_write(t),
         .owner = t->engine->process_id,
         .agent = t->agent,
+        .must_be_new_thread = t->new_thread,
+        .now_us = clock_now_us(),
     };
-    return turn_accept(t->engine->options.db, &a, ret, err);
+    /* A connection that broke says nothing about the commit; asking again does. */
+    int rc = turn_accept(t->engine->options.db, &a, ret, err);
+    for (int i = 1; rc == -ERR_UNAVAILABLE && i < ACCEPT_TRIES; i++) {
+        if (fiber_sleep(ACCEPT_PAUSE_MS) < 0) {
+            break;
+        }
+        rc = turn_accept(t->engine->options.db, &a, ret, err);
+    }
+    return rc;
 }
 
 static struct turn *running_in_thread(struct turn_engine *e, struct str user_id,
