@@ -26,9 +26,11 @@ may_yield int key_touch(struct db *db, struct str key_hash, int64_t now_us, stru
     must_check;
 may_yield int key_count(struct db *db, int64_t *ret, struct err *err) must_check;
 
+/* A key has at most 100 sessions; the oldest go first. */
 may_yield int session_insert(struct db *db, struct str token_hash, struct str key_hash,
                              int64_t now_us, int64_t expires_us, struct err *err) must_check;
-/* The session's key, when neither expired nor revoked. ERR_NOT_FOUND. */
+/* The session's key, when the session has not expired and the key is not revoked. A key without a
+ * row (the shared one) gives its hash and an empty user. ERR_NOT_FOUND. */
 may_yield int session_get(struct db *db, struct str token_hash, int64_t now_us, struct arena *arena,
                           struct key_row *ret, struct err *err) must_check;
 may_yield int session_delete(struct db *db, struct str token_hash, struct err *err) must_check;

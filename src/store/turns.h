@@ -2,6 +2,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/id.h"
+#include "base/strbuf.h"
 #include "db/db.h"
 
 struct turn_key {
@@ -16,7 +17,8 @@ enum turn_state {
     TURN_FAILED,
     TURN_CANCELLED
 };
-const char *turn_state_name(enum turn_state s);
+const char *turn_state_name(enum turn_state s); /* as in the table */
+enum turn_state turn_state_parse(struct str name);
 static inline bool turn_state_open(enum turn_state s) {
     return s == TURN_QUEUED || s == TURN_RUNNING;
 }
@@ -28,10 +30,12 @@ struct turn_accept {
     struct str message_id,
         message_json; /* canonical user message; empty json: none (regenerate, resume) */
     bool plain;
-    struct str input; /* JSON: what the turn must know to be begun by another process */
+    struct str input; /* JSON: what the turn must know to be begun by another process. The message
+                         need not stand in it: the store keeps a queued turn's beside it. */
     struct str owner; /* the process that will run it */
     struct str agent;
-    bool must_be_new_thread; /* a precondition for the fast path */
+    bool must_be_new_thread; /* ERR_PRECONDITION when there is such a thread; saves work */
+    int64_t now_us;          /* 0: the clock's. See below */
 };
 struct turn_accepted {
     bool running;        /* else queued behind another turn of the thread */
@@ -39,7 +43,9 @@ struct turn_accepted {
     int64_t message_seq; /* of the thread's newest message: the user's when running */
 };
 /* One transaction: thread (made when missing), turn, message. When the thread was free the turn
- * runs at once, at epoch 0 and step 0, with its message stored. ERR_CONFLICT: turn_id exists. */
+ * runs at once, at epoch 0 and step 0, with its message stored. ERR_CONFLICT: turn_id exists.
+ * After ERR_UNAVAILABLE, whose outcome is unknown, calling again with the same now_us is safe: what
+ * was committed then is recognised and told again. */
 may_yield int turn_accept(struct db *db, const struct turn_accept *a, struct turn_accepted *ret,
                           struct err *err) must_check;
 
@@ -49,6 +55,7 @@ struct turn_row {
     struct str thread_id, input, error_code, error, lease_owner;
     enum turn_state state;
     int64_t position, epoch, step;
+    int64_t message_seq; /* of the thread's newest message */
     bool cancel_requested;
 };
 may_yield int turn_get(struct db *db, struct turn_key key, struct arena *arena,
@@ -59,8 +66,8 @@ struct turn_message {
     struct str id, role, json;
     bool plain;
 };
-/* Newest first up to max_messages and max_bytes, then put in order: ascending seq. Messages of seq
- * <= up_to_seq. */
+/* Newest first up to max_messages and max_bytes (of their JSON; the newest too must fit), then put
+ * in order: ascending seq. Messages of seq <= up_to_seq. */
 may_yield int turn_history(struct db *db, struct str user_id, struct str thread_id,
                            int64_t up_to_seq, size_t max_messages, size_t max_bytes,
                            struct arena *arena, struct turn_message **ret, size_t *ret_n,
@@ -83,7 +90,8 @@ struct turn_effect {
 may_yield int turn_effects(struct db *db, struct turn_key key, struct arena *arena,
                            struct turn_effect **ret, size_t *ret_n, struct err *err) must_check;
 
-/* Stored events with seq > since, in order: lines "<seq> <event>\n" appended to out. */
+/* Stored events with seq > since, in order: lines "<seq> <event>\n" appended to out, as many whole
+ * lines as its maximum has room for; ERR_LIMIT when not even the first fits. */
 may_yield int turn_events(struct db *db, struct turn_key key, int64_t since, struct strbuf *out,
                           struct err *err) must_check;
 
@@ -114,9 +122,11 @@ struct turn_step {
     enum turn_state end_state;
     struct str error_code, error;
 };
-/* ERR_PRECONDITION: the turn is no longer this owner's (epoch); nothing was written. Repeating a
- * step whose outcome is unknown (ERR_UNAVAILABLE) is safe: one that was committed already is
- * recognised. *ret_cancel: somebody asked to cancel. At most TURN_STEP_MAX messages and effects. */
+/* ERR_PRECONDITION: the turn is no longer this owner's (epoch), or gone; nothing was written.
+ * Repeating a step whose outcome is unknown (ERR_UNAVAILABLE) is safe: one that was committed
+ * already is recognised. *ret_cancel: somebody asked to cancel. At most TURN_STEP_MAX messages,
+ * intents and outcomes each. At the end of a turn the thread's checkpoints beyond the newest 200
+ * or so are dropped. */
 enum { TURN_STEP_MAX = 16 };
 may_yield int turn_step_store(struct db *db, const struct turn_step *s, bool *ret_cancel,
                               struct err *err) must_check;
@@ -131,7 +141,8 @@ may_yield int lease_drop(struct db *db, struct str owner, struct err *err) must_
 may_yield int turns_claimable(struct db *db, int64_t now_us, size_t max, struct arena *arena,
                               struct turn_key **ret, size_t *ret_n, struct err *err) must_check;
 /* Takes a turn: epoch grows, owner is set, a queued one's message gets its place in the thread.
- * ERR_CONFLICT: somebody else was faster. */
+ * ERR_CONFLICT: somebody else was faster, or it cannot be taken. After ERR_UNAVAILABLE calling
+ * again with the same now_us is safe. */
 may_yield int turn_claim(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
                          struct arena *arena, struct turn_row *ret, struct err *err) must_check;
 /* The queued turn that is next in a thread, or ERR_NOT_FOUND. */
@@ -142,6 +153,7 @@ may_yield int turn_next_queued(struct db *db, struct str user_id, struct str thr
  * ERR_NOT_FOUND. */
 may_yield int turn_request_cancel(struct db *db, struct turn_key key, enum turn_state *ret_state,
                                   struct err *err) must_check;
-/* Deletes stored events of ended turns older than before_us, at most max rows. */
+/* Deletes the stored events of turns that ended before before_us; about max rows a call, oldest
+ * first. *ret_deleted: less than max when nothing is left. */
 may_yield int events_sweep(struct db *db, int64_t before_us, size_t max, size_t *ret_deleted,
                            struct err *err) must_check;
