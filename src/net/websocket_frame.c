@@ -1,5 +1,6 @@
 #include "net/websocket_frame.h"
 
+#include "base/crypto.h"
 #include "net/websocket_deflate.h"
 
 enum { MAX_CONTROL_BYTES = 125, FIN = 0x80, RSV1 = 0x40, RSV23 = 0x30, MASKED = 0x80 };
@@ -35,6 +36,39 @@ size_t websocket_frame_head(enum websocket_opcode opcode, bool deflated, size_t 
     return 2 + bytes;
 }
 
+/* Masking and unmasking are the same. */
+static void apply_mask(char *p, size_t n, const uint8_t mask[4], uint64_t offset) {
+    uint8_t turned[8];
+    uint64_t wide, word;
+    size_t i = 0;
+    for (size_t k = 0; k < sizeof turned; k++) {
+        turned[k] = mask[(offset + k) & 3];
+    }
+    memcpy(&wide, turned, sizeof wide);
+    for (; i + sizeof word <= n; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        word ^= wide;
+        memcpy(p + i, &word, sizeof word);
+    }
+    for (; i < n; i++) {
+        p[i] = (char)(p[i] ^ turned[i & 7]);
+    }
+}
+
+void websocket_frame_masked(struct strbuf *out, enum websocket_opcode opcode, struct str payload) {
+    char head[10];
+    uint8_t mask[4];
+    size_t n = websocket_frame_head(opcode, false, payload.n, head);
+    head[1] = (char)((unsigned char)head[1] | MASKED);
+    crypto_random(mask, sizeof mask);
+    strbuf_add(out, (struct str){head, n});
+    strbuf_add(out, (struct str){(const char *)mask, sizeof mask});
+    strbuf_add(out, payload);
+    if (!out->failed) {
+        apply_mask(out->p + out->n - payload.n, payload.n, mask, 0);
+    }
+}
+
 /* ---- reading ---- */
 
 static enum websocket_opcode frame_opcode(const struct websocket_reader *r) {
@@ -50,7 +84,7 @@ static size_t head_size(const struct websocket_reader *r) {
         return 2;
     }
     unsigned length = r->head[1] & 0x7f;
-    return 2 + (length == 126 ? 2u : length == 127 ? 8u : 0u) + 4u;
+    return 2 + (length == 126 ? 2u : length == 127 ? 8u : 0u) + (r->from_server ? 0u : 4u);
 }
 
 static const uint8_t *mask_of(const struct websocket_reader *r) {
@@ -61,7 +95,8 @@ static const uint8_t *mask_of(const struct websocket_reader *r) {
 static unsigned check_first_bytes(const struct websocket_reader *r) {
     enum websocket_opcode opcode = frame_opcode(r);
     bool fin = r->head[0] & FIN, deflated = r->head[0] & RSV1;
-    if ((r->head[0] & RSV23) || !(r->head[1] & MASKED) || (deflated && !r->deflate)) {
+    bool masked = r->head[1] & MASKED;
+    if ((r->head[0] & RSV23) || masked == r->from_server || (deflated && !r->deflate)) {
         return WEBSOCKET_PROTOCOL_ERROR;
     }
     switch (opcode) {
@@ -84,8 +119,8 @@ static unsigned check_first_bytes(const struct websocket_reader *r) {
 }
 
 static unsigned begin_payload(struct websocket_reader *r) {
-    size_t bytes = head_size(r) - 6;
     uint64_t length = r->head[1] & 0x7f;
+    size_t bytes = length == 126 ? 2 : length == 127 ? 8 : 0;
     if (bytes > 0) {
         length = 0;
         for (size_t i = 0; i < bytes; i++) {
@@ -120,24 +155,6 @@ static unsigned feed_head(struct websocket_reader *r, const char *p, size_t n, s
     }
     *ret_used = i;
     return 0;
-}
-
-static void unmask(char *p, size_t n, const uint8_t mask[4], uint64_t offset) {
-    uint8_t turned[8];
-    uint64_t wide, word;
-    size_t i = 0;
-    for (size_t k = 0; k < sizeof turned; k++) {
-        turned[k] = mask[(offset + k) & 3];
-    }
-    memcpy(&wide, turned, sizeof wide);
-    for (; i + sizeof word <= n; i += sizeof word) {
-        memcpy(&word, p + i, sizeof word);
-        word ^= wide;
-        memcpy(p + i, &word, sizeof word);
-    }
-    for (; i < n; i++) {
-        p[i] = (char)(p[i] ^ turned[i & 7]);
-    }
 }
 
 static unsigned deliver(enum websocket_opcode opcode, struct str payload,
@@ -186,7 +203,9 @@ static unsigned feed_payload(struct websocket_reader *r, char *p, size_t n, size
     enum websocket_opcode opcode = frame_opcode(r);
     size_t k = MIN(r->length - r->got, n);
     struct str piece = {p, k};
-    unmask(p, k, mask_of(r), r->got);
+    if (!r->from_server) {
+        apply_mask(p, k, mask_of(r), r->got);
+    }
     if (r->got == 0 && (opcode == WEBSOCKET_TEXT || opcode == WEBSOCKET_BINARY)) {
         r->message_opcode = (uint8_t)opcode;
         r->message_deflated = r->head[0] & RSV1;

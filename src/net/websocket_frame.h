@@ -1,6 +1,5 @@
-/* Frames of RFC 6455, section 5, from the server's side: a reader that is fed with bytes cut
- * anywhere and gives whole messages and control frames, and the writer of frame heads. Knows no
- * sockets. */
+/* Frames of RFC 6455, section 5: a reader that is fed with bytes cut anywhere and gives whole
+ * messages and control frames, and the writer of frame heads. Knows no sockets. */
 #pragma once
 #include "base/strbuf.h"
 
@@ -28,6 +27,7 @@ enum websocket_code {
 struct websocket_reader {
     size_t max_message_bytes;
     bool deflate, binary; /* what may come */
+    bool from_server;     /* a server's frames are not masked, a client's must be */
     uint8_t head[14], head_n;
     uint8_t message_opcode; /* of a message that is not yet whole; 0: none */
     bool message_deflated;
@@ -45,12 +45,14 @@ struct websocket_reader_sink {
 
 void websocket_reader_init(struct websocket_reader *r, size_t max_message_bytes);
 void websocket_reader_done(struct websocket_reader *r);
-/* The bytes are unmasked in place. 0, or the close code to fail the connection with. */
+/* A client's bytes are unmasked in place. 0, or the close code to fail the connection with. */
 unsigned websocket_reader_feed(struct websocket_reader *r, char *p, size_t n,
                                const struct websocket_reader_sink *sink);
 
 /* The head of an unmasked, final frame; its length. */
 size_t websocket_frame_head(enum websocket_opcode opcode, bool deflated, size_t payload_bytes,
                             char ret[10]);
+/* A whole, final frame as a client sends it, under a fresh random mask. */
+void websocket_frame_masked(struct strbuf *out, enum websocket_opcode opcode, struct str payload);
 /* False for codes that must not stand in a close frame. */
 bool websocket_code_is_valid(unsigned code);

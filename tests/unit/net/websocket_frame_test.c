@@ -232,3 +232,53 @@ TEST(offers_of_deflate) {
         CHECK(got == (out.n > 0));
     }
 }
+
+static unsigned feed_client(char *bytes, size_t n, struct log *log) {
+    struct websocket_reader r;
+    const struct websocket_reader_sink sink = {note, log};
+    websocket_reader_init(&r, 1 << 20);
+    r.from_server = true;
+    unsigned code = 0;
+    for (size_t i = 0; i < n && code == 0; i++) {
+        code = websocket_reader_feed(&r, bytes + i, 1, &sink);
+    }
+    websocket_reader_done(&r);
+    return code;
+}
+
+TEST(a_client_takes_unmasked_frames_only) {
+    struct log log = {STRBUF(1 << 20)};
+    struct strbuf bytes cleanup(strbuf_done) = STRBUF(1 << 20);
+    char head[10], large[70000];
+    memset(large, 'x', sizeof large);
+    static const size_t sizes[] = {0, 3, 125, 126, 65535, 65536};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        strbuf_add(&bytes,
+                   (struct str){head, websocket_frame_head(WEBSOCKET_TEXT, false, sizes[i], head)});
+        strbuf_add(&bytes, (struct str){large, sizes[i]});
+        strbuf_reset(&log.text);
+        CHECK_INT(feed_client(bytes.p, bytes.n, &log), 0);
+        CHECK_INT(log.text.n, sizes[i] + 3);
+        strbuf_reset(&bytes);
+    }
+    add_frame(&bytes, 0x81, STR("hello"));
+    CHECK_INT(feed_client(bytes.p, bytes.n, &log), WEBSOCKET_PROTOCOL_ERROR);
+    strbuf_done(&log.text);
+}
+
+TEST(what_a_client_writes_a_server_reads) {
+    static const size_t sizes[] = {0, 1, 5, 125, 126, 1000, 65536};
+    char payload[65536];
+    for (size_t i = 0; i < sizeof payload; i++) {
+        payload[i] = (char)('a' + i % 26);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct log log = {STRBUF(1 << 20)};
+        struct strbuf bytes cleanup(strbuf_done) = STRBUF(1 << 20);
+        websocket_frame_masked(&bytes, WEBSOCKET_TEXT, (struct str){payload, sizes[i]});
+        CHECK_INT(feed(strbuf_str(&bytes), 7, 1 << 20, false, &log), 0);
+        CHECK_INT(log.text.n, sizes[i] + 3);
+        CHECK(log.text.n == sizes[i] + 3 && memcmp(log.text.p + 2, payload, sizes[i]) == 0);
+        strbuf_done(&log.text);
+    }
+}
