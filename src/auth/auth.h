@@ -17,28 +17,27 @@ struct principal {
 
 /* How this instance knows its callers (requirements.md, Authentication). */
 enum auth_mode {
-    AUTH_TABLE,  /* SYSTEM_DB_URL set: api_keys */
-    AUTH_SHARED, /* else ASSISTANT_API_KEY: one key, the default user, admin */
+    AUTH_TABLE,  /* SYSTEM_DB_URL set, or api_keys has rows: those keys */
+    AUTH_SHARED, /* else ASSISTANT_API_KEY: that key too, the default user, admin */
     AUTH_OPEN,   /* neither: everybody is the default user; loopback only */
 };
 
 struct auth;
 
-/* AUTH_OPEN on an address that is not loopback is refused with ERR_INVALID, which says what to set.
- */
 int auth_new(const struct profile *profile, struct db *db, struct auth **ret, struct err *err)
     must_check;
 void auth_free(struct auth *auth);
 enum auth_mode auth_mode(const struct auth *auth);
-/* First start with api_keys empty: a row from ASSISTANT_API_KEY for the default user, admin,
- * allow_operator_llm. */
+/* First start with SYSTEM_DB_URL and api_keys empty: a row from ASSISTANT_API_KEY for the default
+ * user, admin, allow_operator_llm. ERR_INVALID, which says what to set, when the instance would be
+ * open on an address that is not loopback. */
 may_yield int auth_seed(struct auth *auth, struct err *err) must_check;
 
 /* The key from X-API-Key, `Authorization: Bearer`, or the api_key parameter; or the session
  * cookie's token; both may be empty. peer: for the limit on failed attempts (10 a minute an
  * address, then ERR_BUSY for a while). ERR_UNAUTHORIZED otherwise. Recently seen keys are answered
- * from a bounded cache for at most 10 s (revocation in this process is immediate). last_used is
- * written at most once a minute. */
+ * from a bounded cache: a revoked one works for 10 s at most. last_used is written at most once a
+ * minute. */
 may_yield int auth_check(struct auth *auth, struct str key, struct str cookie, struct str peer,
                          struct arena *arena, struct principal *ret, struct err *err) must_check;
 
