@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -25,16 +27,26 @@ static int64_t or_default(int64_t value, int64_t fallback) {
     return value ? value : fallback;
 }
 
-static void fault_from_environment(struct db *db) {
-    const char *text = getenv("ADJUTANT_FAIL_DB");
-    if (!text) {
-        return;
-    }
-    struct str rest = str_z(text);
+/* "k" or "k:<word>"; false when the variable is unset or no number. */
+static bool read_fault(const char *variable, const char *word, struct db_fault *ret) {
+    struct str rest = str_z(getenv(variable));
     struct str count = str_cut(&rest, ':');
     int64_t k;
-    if (str_to_i64(count, &k) && k > 0) {
-        db_fail_at(db, (uint64_t)k, ERR_UNAVAILABLE, str_eq(rest, STR("committed")));
+    if (!str_to_i64(count, &k) || k <= 0) {
+        return false;
+    }
+    ret->countdown = (uint64_t)k;
+    ret->after_commit = str_eq(rest, str_z(word));
+    return true;
+}
+
+static void fault_from_environment(struct db *db) {
+    struct db_fault fault = {.code = ERR_UNAVAILABLE};
+    if (read_fault("ADJUTANT_FAIL_DB", "committed", &fault)) {
+        db->fault = fault;
+    } else if (read_fault("ADJUTANT_CRASH_AT", "after", &fault)) {
+        fault.kill = true;
+        db->fault = fault;
     }
 }
 
@@ -179,16 +191,21 @@ static int check_values(const struct db_tx *tx, struct err *err) {
     return 0;
 }
 
-static bool fault_is_due(struct db *db) {
-    return db->fault.countdown > 0 && --db->fault.countdown == 0;
+static bool fault_is_due(const struct db_tx *tx) {
+    struct db_fault *fault = &tx->db->fault;
+    bool counts = !fault->kill || tx->mode == DB_WRITE;
+    return counts && fault->countdown > 0 && --fault->countdown == 0;
 }
 
 static int inject(const struct db_fault *fault, struct err *err) {
+    if (fault->kill) {
+        kill(getpid(), SIGKILL);
+    }
     return err_set(err, fault->code, "injected failure of the database");
 }
 
 static int run(struct db_tx *tx, struct err *err) {
-    bool fail = fault_is_due(tx->db);
+    bool fail = fault_is_due(tx);
     struct db_fault fault = tx->db->fault;
     if (fail && !fault.after_commit) {
         return inject(&fault, err);

@@ -160,5 +160,6 @@ may_yield int db_ping(struct db *db, int64_t timeout_ms, struct err *err) must_c
 
 /* Failure injection for tests: the k-th transaction from now fails with `code`; with after_commit
  * it fails after it was committed. 0 switches it off. Also from the environment:
- * ADJUTANT_FAIL_DB="k" or "k:committed". */
+ * ADJUTANT_FAIL_DB="k" or "k:committed". ADJUTANT_CRASH_AT="k" or "k:after" kills the process right
+ * before or after its k-th write. */
 void db_fail_at(struct db *db, uint64_t k, enum err_code code, bool after_commit);

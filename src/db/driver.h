@@ -54,10 +54,12 @@ struct db_driver {
 
 extern const struct db_driver db_driver_pg, db_driver_sqlite;
 
+/* The k-th transaction fails, or the process is killed at it: see db_fail_at. */
 struct db_fault {
     uint64_t countdown; /* 0: off */
     enum err_code code;
     bool after_commit;
+    bool kill; /* counts writes, and ends the process as a power cut would */
 };
 
 struct db {
