@@ -68,7 +68,7 @@ static int dispatch(struct call *c, struct strbuf *allow, struct err *err) {
 
 static void log_failure(const struct call *c, const struct err *err) {
     const struct problem *p = c->problem ? c->problem : problem_of(err->code);
-    if (p->status >= 500 && err->code != ERR_CANCELLED) {
+    if (p->status >= 500 && !p->of_turn && err->code != ERR_CANCELLED) {
         log_warn("api", "a request failed: %s code=%s path=%.*s request=%s", err->msg,
                  err_name(err->code), STR_ARG(http_path(c->request)), http_request_id(c->request));
     }
