@@ -1,0 +1,127 @@
+#include "played.h"
+#include "test.h"
+
+#define KEY "Host: localhost\r\nX-API-Key: " PLAYED_USER_KEY "\r\n"
+
+static json_t *get(const char *path, int status) {
+    struct wire_response r;
+    struct err err;
+    json_t *tree = NULL;
+    CHECK_INT(played_get(path, &r), status);
+    if (r.status == 200) {
+        CHECK_OK(json_read(strbuf_str(&r.body), &tree, &err), &err);
+    }
+    wire_response_done(&r);
+    return tree;
+}
+
+TEST_FIBER(pages_of_the_list_join) {
+    REQUIRE(played_start());
+    json_auto_t *first = get("/api/threads?limit=2", 200);
+    const json_t *threads = json_object_get(first, "threads");
+    REQUIRE(json_array_size(threads) == 2);
+    CHECK_STR(json_str(json_array_get(threads, 1), "id"), "b");
+    CHECK_STR(json_str(first, "next_cursor"), "20.b");
+    json_auto_t *second = get("/api/threads?limit=2&cursor=20.b", 200);
+    threads = json_object_get(second, "threads");
+    REQUIRE(json_array_size(threads) == 1);
+    CHECK_STR(json_str(json_array_get(threads, 0), "id"), "a");
+    CHECK(!json_object_get(second, "next_cursor"));
+    CHECK_STR(strbuf_str(&played.text), "b");
+    played_stop();
+}
+
+static void check_messages(const char *path, int64_t first, int64_t last, bool has_more) {
+    json_auto_t *tree = get(path, 200);
+    const json_t *messages = json_object_get(tree, "messages");
+    size_t n = json_array_size(messages);
+    CHECK_INT(n, last - first + 1);
+    CHECK_INT(json_int(json_array_get(messages, 0), "seq", 0), first);
+    CHECK_INT(json_int(json_array_get(messages, n - 1), "seq", 0), last);
+    CHECK_STR(json_str(json_array_get(messages, 0), "content"), "hi");
+    CHECK_STR(json_str(json_array_get(messages, 0), "role"), "user");
+    CHECK(json_bool(tree, "has_more", !has_more) == has_more);
+}
+
+TEST_FIBER(messages_come_in_order_and_in_pages) {
+    REQUIRE(played_start());
+    played.thread = "t";
+    played.thread_messages = 120;
+    check_messages("/api/threads/t", 71, 120, true);
+    check_messages("/api/threads/t?before=71&limit=200", 1, 70, false);
+    check_messages("/api/threads/t?limit=200", 1, 120, false);
+    check_messages("/api/threads/t?limit=120", 1, 120, false);
+    check_messages("/api/threads/t?limit=1", 120, 120, true);
+    played.thread_messages = 0;
+    json_auto_t *tree = get("/api/threads/t", 200);
+    CHECK_INT(json_array_size(json_object_get(tree, "messages")), 0);
+    CHECK(!json_bool(tree, "has_more", true));
+    get("/api/threads/other", 404);
+    get("/api/threads/a%20b", 404);
+    played_stop();
+}
+
+TEST_FIBER(a_thread_is_made_changed_and_deleted) {
+    struct wire_response r;
+    REQUIRE(played_start());
+    CHECK_INT(played_post("/api/threads", "{\"id\":\"mine\",\"title\":\"Plans\"}", &r), 201);
+    CHECK_STR(wire_field(&r, "location"), "/api/threads/mine");
+    CHECK_STR(strbuf_str(&played.text), "Plans");
+    CHECK_STR(strbuf_str(&played.user), "me");
+    wire_response_done(&r);
+    CHECK_INT(played_post("/api/threads", "{\"id\":\"mine\"}", &r), 409);
+    wire_response_done(&r);
+    CHECK_INT(played_post("/api/threads", "{\"id\":\"with space\"}", &r), 400);
+    wire_response_done(&r);
+    CHECK_INT(played_post("/api/threads", "", &r), 201);
+    wire_response_done(&r);
+    played.thread = "mine";
+    r = played_ask("PATCH /api/threads/mine HTTP/1.1\r\n" KEY
+                   "Content-Type: application/json\r\nContent-Length: 34\r\n\r\n"
+                   "{\"title\":\"New\", \"archived\": false}");
+    CHECK_INT(r.status, 200);
+    CHECK_STR(strbuf_str(&played.text), "back");
+    wire_response_done(&r);
+    r = played_ask(
+        "PATCH /api/threads/other HTTP/1.1\r\n" KEY
+        "Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"title\":\"New\"}");
+    CHECK_INT(r.status, 404);
+    wire_response_done(&r);
+    r = played_ask("DELETE /api/threads/mine HTTP/1.1\r\n" KEY "\r\n");
+    CHECK_INT(r.status, 204);
+    wire_response_done(&r);
+    played_stop();
+}
+
+TEST_FIBER(a_thread_is_forked_and_cancelled) {
+    struct wire_response r;
+    REQUIRE(played_start());
+    played.thread = "mine";
+    json_auto_t *tree = get("/api/threads/mine/checkpoints", 200);
+    CHECK_STR(json_str(json_array_get(json_object_get(tree, "checkpoints"), 0), "turn_id"), "t1");
+    CHECK_INT(played_post("/api/threads/mine/cancel", "", &r), 202);
+    wire_response_done(&r);
+    CHECK_INT(played.cancelled, 1);
+    CHECK_INT(played_post("/api/threads/mine/fork", "{}", &r), 400);
+    wire_response_done(&r);
+    CHECK_INT(played_post("/api/threads/mine/fork", "{\"turn_id\":\"t1\",\"thread_id\":\"f\"}", &r),
+              201);
+    CHECK_STR(wire_field(&r, "location"), "/api/threads/f");
+    wire_response_done(&r);
+    CHECK_STR(strbuf_str(&played.turn_id), "t1");
+    played_stop();
+}
+
+TEST_FIBER(a_turn_is_shown_and_cancelled) {
+    struct wire_response r;
+    REQUIRE(played_start());
+    json_auto_t *tree = get("/api/turns/t1", 200);
+    CHECK_STR(json_str(tree, "state"), "running");
+    get("/api/turns/other", 404);
+    CHECK_INT(played_post("/api/turns/t1/cancel", "", &r), 202);
+    CHECK_STR(strbuf_str(&r.body), "{\"turn_id\":\"t1\",\"state\":\"cancelled\"}");
+    wire_response_done(&r);
+    CHECK_INT(played_post("/api/turns/other/cancel", "", &r), 404);
+    wire_response_done(&r);
+    played_stop();
+}
