@@ -7,6 +7,8 @@
 #include "llm/scan.h"
 #include "net/sse.h"
 
+enum { MAX_FAILURE_BYTES = 8 * 1024 };
+
 enum block_type { BLOCK_TEXT, BLOCK_REASONING, BLOCK_TOOL };
 
 struct block {
@@ -44,7 +46,8 @@ struct llm_build {
     struct llm_usage usage;
     struct str model;
     enum llm_stop stop;
-    bool may_end, complete, sink_failed, told_failure;
+    struct str failure;
+    bool may_end, complete, sink_failed;
 };
 
 /* Room for one more item of an array that grows. */
@@ -372,8 +375,8 @@ struct strbuf *llm_build_scratch(struct llm_build *b) {
 }
 
 int llm_build_failed(struct llm_build *b, enum err_code code, struct str message, struct err *err) {
-    b->told_failure = true;
-    return err_set(err, code, "%.*s", STR_ARG(str_utf8_head(message, sizeof err->msg - 1)));
+    b->failure = arena_str(&b->arena, str_utf8_head(message, MAX_FAILURE_BYTES));
+    return err_set(err, code, "the server reported a failure");
 }
 
 bool llm_build_started(const struct llm_build *b) {
@@ -392,8 +395,8 @@ bool llm_build_sink_failed(const struct llm_build *b) {
     return b->sink_failed;
 }
 
-bool llm_build_told_failure(const struct llm_build *b) {
-    return b->told_failure;
+struct str llm_build_failure(const struct llm_build *b) {
+    return b->failure;
 }
 
 /* ---- the stream ---- */

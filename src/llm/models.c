@@ -86,6 +86,7 @@ static const struct llm_model models[] = {
     {"openai", "o4-mini", 200000, 100000, 11000, 2750, 11000, 44000, .traits = EFFORT},
 
     {"ollama", "gpt-oss", 131072, 32768, .traits = LLM_TAKES_THINK},
+    {"ollama", "qwen3-coder", 32768, 16384},
     {"ollama", "qwen3", 32768, 16384, .traits = LLM_TAKES_THINK},
     {"ollama", "deepseek-r1", 32768, 16384, .traits = LLM_TAKES_THINK},
     {"ollama", "deepseek-v3-1", 32768, 16384, .traits = LLM_TAKES_THINK},

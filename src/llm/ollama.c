@@ -170,14 +170,20 @@ static int64_t context_for(const struct llm_endpoint *e, const struct llm_reques
     return MIN(context, most);
 }
 
+/* Models that cannot think refuse the word; so do a thinking model's "instruct" variants. */
+static bool takes_think(const struct llm_endpoint *e) {
+    return llm_model_find(e->provider, e->model)->traits & LLM_TAKES_THINK &&
+           str_find(e->model, STR("instruct")) == SIZE_MAX;
+}
+
 static int write_body(const struct llm_endpoint *e, const struct llm_request *r, struct strbuf *out,
                       struct err *err) {
     struct jsonw w = jsonw_begin(out);
     jsonw_object(&w);
     jsonw_kstr(&w, "model", e->model);
     jsonw_kbool(&w, "stream", true);
-    if (llm_model_find(e->provider, e->model)->traits & LLM_TAKES_THINK) {
-        jsonw_kbool(&w, "think", r->reasoning); /* other models refuse the word */
+    if (takes_think(e)) {
+        jsonw_kbool(&w, "think", r->reasoning);
     }
     llm_function_tools(&w, r);
     write_messages(&w, r);

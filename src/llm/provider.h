@@ -56,11 +56,12 @@ void llm_build_free_p(struct llm_build **b);
 int llm_build_feed(struct llm_build *b, struct str bytes, struct err *err) must_check;
 /* The body ended. ERR_PROTOCOL when the answer is not whole. */
 int llm_build_finish(struct llm_build *b, struct err *err) must_check;
-bool llm_build_started(const struct llm_build *b);      /* there was a first token */
-bool llm_build_is_whole(const struct llm_build *b);     /* may_end or complete was said */
-bool llm_build_is_complete(const struct llm_build *b);  /* complete was said */
-bool llm_build_sink_failed(const struct llm_build *b);  /* the error is the sink's own */
-bool llm_build_told_failure(const struct llm_build *b); /* the error came through build_failed */
+bool llm_build_started(const struct llm_build *b);     /* there was a first token */
+bool llm_build_is_whole(const struct llm_build *b);    /* may_end or complete was said */
+bool llm_build_is_complete(const struct llm_build *b); /* complete was said */
+bool llm_build_sink_failed(const struct llm_build *b); /* the error is the sink's own */
+/* What llm_build_failed was told, in full; p == NULL when it was not called. */
+struct str llm_build_failure(const struct llm_build *b);
 /* whole: false leaves tool calls out. */
 void llm_build_result(struct llm_build *b, bool whole, struct arena *arena, struct llm_result *ret);
 

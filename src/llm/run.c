@@ -150,9 +150,9 @@ static int explain(const struct llm_endpoint *e, const struct llm_build *b, int 
         out->final = true;
         return rc;
     }
-    if (llm_build_told_failure(b)) {
+    if (llm_build_failure(b).p) {
         out->retryable = code == ERR_UNAVAILABLE || code == ERR_BUSY || code == ERR_TIMEOUT;
-        return llm_failure(e, code, 0, str_z(why.msg), -1, err);
+        return llm_failure(e, code, 0, llm_build_failure(b), -1, err);
     }
     switch (code) {
     case ERR_CANCELLED:
@@ -185,9 +185,11 @@ static int not_reached(const struct llm_endpoint *e, int rc, struct outcome *out
     case ERR_TIMEOUT:
         out->retryable = true;
         return llm_failure(e, ERR_TIMEOUT, 0, str_z(why.msg), -1, err);
+    case ERR_LIMIT: /* of the response's fields */
+        return llm_failure(e, ERR_PROTOCOL, 0, str_z(why.msg), -1, err);
     case ERR_INVALID:
         return err_set(err, ERR_INVALID,
-                       "%s cannot be asked; check the base URL and that the key has no line end",
+                       "%s cannot be asked; check the base URL, and the key for line breaks",
                        e->provider->label);
     default:
         return llm_failure(e, (enum err_code) - rc, 0, str_z(why.msg), -1, err);

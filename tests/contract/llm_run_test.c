@@ -60,12 +60,14 @@ enum act {
     ENDLESS,
     WEB_PAGE,
     NEVER_ENDS, /* a whole answer whose connection stays open */
+    HALF_ERROR, /* a refusal whose body does not come to its end */
 };
 
 struct step {
     enum act act;
     int status;
     const char *fields, *text;
+    const struct format *format; /* NULL: the play's */
 };
 
 /* What the server does, request by request; one play at a time. */
@@ -107,7 +109,7 @@ static void send_parts(struct raw_connection *c, const char *const *parts) {
 #define SEND(...) send_parts(c, (const char *const[]){__VA_ARGS__, NULL})
 
 static void perform(struct raw_connection *c, const struct step *step) {
-    const struct format *f = play.format;
+    const struct format *f = step->format ? step->format : play.format;
     switch (step->act) {
     case ANSWER:
         SEND(f->head, f->token, f->token, f->end);
@@ -149,6 +151,10 @@ static void perform(struct raw_connection *c, const struct step *step) {
     case WEB_PAGE:
         raw_writez(c, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n"
                       "<html>ha</html>");
+        break;
+    case HALF_ERROR:
+        SEND("HTTP/1.1 500 X\r\nContent-Length: 100\r\n\r\n{\"error\"");
+        raw_wait_hang_up(c);
         break;
     case NEVER_ENDS:
         SEND(f->head, f->token, f->end);
@@ -395,6 +401,19 @@ TEST_FIBER(a_server_that_stays_down_is_left_for_the_next) {
     END_EACH
 }
 
+TEST_FIBER(a_fallback_may_speak_another_format) {
+    static const struct step steps[] = {{STATUS, 500}, {ANSWER, .format = &formats[1]}};
+    struct call call;
+    begin_call(&call, &formats[0], steps, ARRAY_LEN(steps));
+    call.n_endpoints = 2;
+    call.limits.max_attempts = 1;
+    call.endpoints[1].provider = &llm_openai;
+    run_call(&call);
+    check_answered(&call, 1, 1);
+    CHECK_STR(call.result.model, "m-1");
+    end_call(&call);
+}
+
 TEST_FIBER(a_long_wait_goes_to_the_next_at_once) {
     EACH_FORMAT({STATUS, 429, "Retry-After: 600\r\n"}, {ANSWER})
     call.n_endpoints = 2;
@@ -612,5 +631,21 @@ TEST_FIBER(cancelling_before_the_answer_closes_the_upstream) {
 TEST_FIBER(cancelling_between_tries_ends_them) {
     EACH_FORMAT({STATUS, 429, "Retry-After: 5\r\n"})
     cancel_while(&call, request_was_read);
+    END_EACH
+}
+
+TEST_FIBER(cancelling_while_a_refusal_is_read_closes_the_upstream) {
+    EACH_FORMAT({HALF_ERROR})
+    cancel_while(&call, request_was_read);
+    check_server_sees_close(&call);
+    CHECK_INT(call.retries, 0);
+    END_EACH
+}
+
+TEST_FIBER(a_refusal_that_does_not_end_is_still_told) {
+    EACH_FORMAT({HALF_ERROR})
+    call.limits.max_attempts = 1;
+    run_call(&call);
+    CHECK_FAILS(call.rc, &call.err, ERR_UNAVAILABLE);
     END_EACH
 }
