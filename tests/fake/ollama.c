@@ -5,13 +5,12 @@
 #include "base/json.h"
 #include "fake.h"
 
+/* A server of one's own knows no keys. */
 static int check_fields(struct http_request *r, struct str key, struct fake_problem *p) {
-    struct str given = http_header(r, "authorization");
-    if (key.n == 0 ||
-        (str_starts(given, STR("Bearer ")) && crypto_equal(str_skip(given, 7), key))) {
-        return 0;
-    }
-    return fake_problem(p, 401, NULL, "unauthorized");
+    (void)r;
+    (void)key;
+    (void)p;
+    return 0;
 }
 
 /* ---- reading ---- */
