@@ -200,7 +200,7 @@ void fiber_cancel(struct fiber *f) {
 }
 
 bool fiber_cancelled(void) {
-    return rt->running->cancelled;
+    return rt->running->cancelled && rt->running->shields == 0;
 }
 
 void fiber_shield_enter(void) {

@@ -66,7 +66,7 @@ int fiber_spawn(struct fiber_scope *scope, const char *name, void (*fn)(void *ar
 struct fiber *fiber_self(void); /* NULL on the loop's stack */
 const char *fiber_name(const struct fiber *f);
 void fiber_cancel(struct fiber *f);
-bool fiber_cancelled(void); /* a cancellation of the running fiber is pending */
+bool fiber_cancelled(void); /* the next wait would return -ERR_CANCELLED: false within a shield */
 /* Until the matching leave, cancellation stays pending instead of ending waits: for what must be
  * finished once begun. Nests. */
 void fiber_shield_enter(void);

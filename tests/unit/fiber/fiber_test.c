@@ -68,19 +68,22 @@ TEST_FIBER(outer_timeout_ends_every_wait_until_it_is_stopped) {
 }
 
 struct shielded {
+    bool seen_inside, seen_after;
     int before, inside, after;
 };
 
 static void finish_what_was_begun(void *arg) {
     struct shielded *s = arg;
     fiber_shield_enter();
-    s->inside = fiber_sleep(2);
+    s->inside = fiber_sleep(20);
+    s->seen_inside = fiber_cancelled();
     fiber_shield_leave();
+    s->seen_after = fiber_cancelled();
     s->after = fiber_sleep(60000);
 }
 
 TEST_FIBER(shield_defers_cancellation) {
-    struct shielded s = {1, 1, 1};
+    struct shielded s = {.before = 1, .inside = 1, .after = 1};
     struct fiber_scope scope;
     struct err err;
     fiber_scope_init(&scope);
@@ -88,6 +91,7 @@ TEST_FIBER(shield_defers_cancellation) {
     fiber_sleep(2);
     fiber_scope_done(&scope);
     CHECK_INT(s.inside, 0);
+    CHECK(!s.seen_inside && s.seen_after);
     CHECK_INT(s.after, -ERR_CANCELLED);
 }
 
