@@ -102,7 +102,8 @@ enum db_mode { DB_READ, DB_WRITE };
 enum { DB_MAX_STATEMENTS = 64, DB_MAX_PARAMS = 32 };
 
 /* user_id: whose data; empty for tables without owner (api_keys). It must live until the
- * transaction was run. */
+ * transaction was run. On PostgreSQL an empty one leaves app.user_id as it is between
+ * transactions: unknown or '', which no row may have as its user. */
 struct db_tx *db_tx_new(struct db *db, struct str user_id, enum db_mode mode);
 void db_tx_free(struct db_tx *tx); /* accepts NULL */
 void db_tx_free_p(struct db_tx **tx);
@@ -114,14 +115,16 @@ size_t db_tx_add_values(struct db_tx *tx, const struct db_sql *sql, const struct
     db_tx_add_values(tx, sql, (const struct db_value[]){__VA_ARGS__},                              \
                      sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value))
 
-/* All or nothing. Errors: ERR_PRECONDITION (a require; msg is its tag), ERR_CONFLICT (unique or
- * foreign key violation, serialization failure), ERR_INVALID (a value the database refuses: bad
- * UUID, NUL in text), ERR_BUSY (no connection within acquire_timeout), ERR_TIMEOUT, ERR_UNAVAILABLE
- * (the database went away; whether a write was committed is then unknown, so writers must be
- * repeatable), ERR_CANCELLED (only before it was sent). */
+/* All or nothing. After a failure the same transaction may be run again. Errors: ERR_PRECONDITION
+ * (a require; msg is its tag), ERR_CONFLICT (unique or foreign key violation, serialization
+ * failure), ERR_INVALID (a value the database refuses: bad UUID, NUL in text, CHECK, NOT NULL),
+ * ERR_FORBIDDEN (row-level security), ERR_BUSY (no connection within acquire_timeout), ERR_TIMEOUT,
+ * ERR_UNAVAILABLE (the database went away; whether a write was committed is then unknown, so
+ * writers must be repeatable), ERR_CANCELLED (only before it was sent). */
 may_yield int db_tx_run(struct db_tx *tx, struct err *err) must_check;
 
-/* ---- results, after a successful run; views live as long as the transaction ---- */
+/* ---- results, after a successful run; views live as long as the transaction, which may outlive
+ * its database ---- */
 
 size_t db_rows(const struct db_tx *tx, size_t statement);
 int64_t db_rows_affected(const struct db_tx *tx, size_t statement);
@@ -141,11 +144,12 @@ int64_t db_get_time(const struct db_tx *tx, size_t statement, size_t row,
 enum { DB_NOTIFY_MAX_BYTES = 7900 };
 /* on_notify runs on a fiber of the database's own and must not wait long; payload lives during the
  * call. A lost connection is opened again with backoff; on_lost (may be NULL) tells that messages
- * may have been missed. Channel names are [a-z0-9_]. */
+ * may have been missed: whenever PostgreSQL begins to listen, the first time included, and when
+ * messages came faster than they were taken. Channel names are [a-z_][a-z0-9_]*. */
 int db_listen(struct db *db, const char *channel, void (*on_notify)(struct str payload, void *arg),
               void (*on_lost)(void *arg), void *arg, struct err *err) must_check;
-/* Not part of a transaction, best effort: the message may be lost. ERR_LIMIT above
- * DB_NOTIFY_MAX_BYTES. */
+/* Not part of a transaction, best effort: the message may be lost, and equal ones sent together
+ * may arrive as one. ERR_LIMIT above DB_NOTIFY_MAX_BYTES. */
 may_yield int db_notify(struct db *db, const char *channel, struct str payload, struct err *err)
     must_check;
 

@@ -32,6 +32,11 @@ void pg_params_done(struct pg_params *params);
 
 enum { PG_MAX_VALUE_BYTES = 256 * 1024 * 1024 }; /* of one transaction */
 
+struct pg_prepared {
+    char name[64]; /* the server's */
+    enum { PG_UNPREPARED, PG_PREPARING, PG_PREPARED } state;
+};
+
 struct pg_conn {
     PGconn *handle;
     uv_poll_t *poll; /* outlives the connection until libuv has closed it */
@@ -43,9 +48,8 @@ struct pg_conn {
     /* Called on the loop's stack when bytes or an end arrive while nobody waits. */
     void (*on_idle)(struct pg_conn *c, void *arg);
     void *on_idle_arg;
-    struct statement_map prepared;
-    unsigned n_names;      /* of prepared statements that were given out */
-    struct strbuf scratch; /* parameters as libpq wants them */
+    struct statement_map prepared; /* to struct pg_prepared */
+    struct strbuf scratch;         /* parameters as libpq wants them */
     struct list node;
     int64_t idle_since_us;
 };

@@ -265,17 +265,13 @@ int pg_conn_open(const struct pg_target *target, const struct pg_settings *setti
     return 0;
 }
 
-static void forget(void *prepared) {
-    (void)prepared; /* ends with the connection on the server, and is a mere number here */
-}
-
 void pg_conn_close(struct pg_conn *c) {
     if (!c) {
         return;
     }
     stop_poll(c);
     PQfinish(c->handle);
-    statement_map_done(&c->prepared, forget);
+    statement_map_done(&c->prepared, mem_free);
     strbuf_done(&c->scratch);
     mem_free(c);
 }

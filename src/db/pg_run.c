@@ -2,12 +2,11 @@
  * the server commits at the Sync or gives up at the first error (PostgreSQL's documentation,
  * "Pipelining" in the frontend/backend protocol). One round trip, no BEGIN and COMMIT. */
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/crypto.h"
+#include "base/mem.h"
 #include "db/pg.h"
 
 enum {
@@ -25,8 +24,8 @@ static const struct db_sql sql_set_user =
 /* What was sent and will be answered, in order. */
 struct pg_op {
     const struct db_sql *sql;
-    int statement; /* its index, or one of: */
-    unsigned name; /* of the prepared statement */
+    int statement;                /* its index, or one of: */
+    struct pg_prepared *prepared; /* of an OP_PREPARE */
 };
 
 enum { OP_SET_USER = -1, OP_PREPARE = -2 };
@@ -41,32 +40,25 @@ struct pipeline {
 
 /* ---- sending ---- */
 
-static void name_of(const struct db_sql *sql, unsigned number, char *ret, size_t size) {
-    snprintf(ret, size, "%s_%u", sql->name, number); /* statistics show it; the number is unique */
-}
-
-/* The number of the server's statement; prepares it first when this connection has not. Failing
- * only counts when it is answered, as an error before it in the pipeline would skip it. */
-static int prepared_number(struct pipeline *p, const struct db_sql *sql, unsigned *ret) {
+/* The server's name for the statement; prepares it first when this connection has not. Being sent
+ * is not enough to count as prepared, as an error before it in the pipeline skips it. */
+static struct pg_prepared *find_prepared(struct pipeline *p, const struct db_sql *sql) {
     struct pg_conn *c = p->conn;
-    uintptr_t known = (uintptr_t)statement_map_at(&c->prepared, sql)->prepared;
-    for (unsigned i = 0; i < p->n && !known; i++) {
-        if (p->ops[i].statement == OP_PREPARE && p->ops[i].sql == sql) {
-            known = p->ops[i].name;
-        }
+    struct statement_entry *entry = statement_map_at(&c->prepared, sql);
+    struct pg_prepared *prepared = entry->prepared;
+    if (!prepared) {
+        prepared = entry->prepared = mem_alloc(sizeof *prepared);
+        /* Statistics show the name; the number makes it unique. */
+        snprintf(prepared->name, sizeof prepared->name, "%.48s_%zu", sql->name, c->prepared.count);
     }
-    if (!known) {
-        char name[80];
-        known = ++c->n_names;
-        name_of(sql, (unsigned)known, name, sizeof name);
-        if (!PQsendPrepare(c->handle, name, sql->text, 0, NULL)) {
-            return -1;
+    if (prepared->state == PG_UNPREPARED) {
+        if (!PQsendPrepare(c->handle, prepared->name, sql->text, 0, NULL)) {
+            return NULL;
         }
-        p->ops[p->n++] =
-            (struct pg_op){.sql = sql, .statement = OP_PREPARE, .name = (unsigned)known};
+        prepared->state = PG_PREPARING;
+        p->ops[p->n++] = (struct pg_op){.sql = sql, .statement = OP_PREPARE, .prepared = prepared};
     }
-    *ret = (unsigned)known;
-    return 0;
+    return prepared;
 }
 
 struct arguments {
@@ -76,6 +68,23 @@ struct arguments {
 
 static size_t text_size(const struct db_value *v) {
     return v->type == DB_TEXT ? v->text.n + 1 : NUMBER_TEXT_BYTES;
+}
+
+static void put_int(int64_t value, char *at) {
+    char digits[20];
+    size_t n = 0;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do {
+        digits[n++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0) {
+        *at++ = '-';
+    }
+    while (n > 0) {
+        *at++ = digits[--n];
+    }
+    *at = '\0';
 }
 
 /* Writes the value's text form at `at`, which has text_size(v) bytes. */
@@ -88,7 +97,7 @@ static void put_text(const struct db_value *v, char *at) {
         at[v->text.n] = '\0';
         break;
     case DB_INT:
-        snprintf(at, NUMBER_TEXT_BYTES, "%" PRId64, v->i);
+        put_int(v->i, at);
         break;
     case DB_BOOL:
         memcpy(at, v->i ? "t" : "f", 2);
@@ -142,15 +151,13 @@ static size_t arguments_size(const struct db_value *values, unsigned n) {
 static int send_statement(struct pipeline *p, const struct db_sql *sql, int statement,
                           const struct db_value *values, unsigned n) {
     struct arguments args;
-    unsigned number;
-    char name[80];
-    if (prepared_number(p, sql, &number) < 0) {
+    const struct pg_prepared *prepared = find_prepared(p, sql);
+    if (!prepared) {
         return -1;
     }
-    name_of(sql, number, name, sizeof name);
     put_arguments(&p->conn->scratch, values, n, &args);
-    if (!PQsendQueryPrepared(p->conn->handle, name, (int)n, args.values, args.lengths, args.formats,
-                             0)) {
+    if (!PQsendQueryPrepared(p->conn->handle, prepared->name, (int)n, args.values, args.lengths,
+                             args.formats, 0)) {
         return -1;
     }
     p->ops[p->n++] = (struct pg_op){.sql = sql, .statement = statement};
@@ -182,7 +189,7 @@ static int send_all(struct pipeline *p, struct err *err) {
 
 static void keep(struct pipeline *p, const struct pg_op *op, PGresult *result) {
     if (op->statement == OP_PREPARE) {
-        statement_map_at(&p->conn->prepared, op->sql)->prepared = (void *)(uintptr_t)op->name;
+        op->prepared->state = PG_PREPARED;
     }
     if (op->statement < 0) {
         PQclear(result);
@@ -199,6 +206,15 @@ static void refused(struct pipeline *p, const struct pg_op *op, const PGresult *
                     struct err *err) {
     pg_error(result, op ? op->sql->name : "commit", err);
     p->conn->dead = pg_error_is_fatal(result);
+}
+
+/* What an error kept from being prepared is prepared when it is wanted again. */
+static void forget_skipped(struct pipeline *p) {
+    for (unsigned i = 0; i < p->n; i++) {
+        if (p->ops[i].statement == OP_PREPARE && p->ops[i].prepared->state == PG_PREPARING) {
+            p->ops[i].prepared->state = PG_UNPREPARED;
+        }
+    }
 }
 
 static int unexpected(struct pipeline *p, struct err *err) {
@@ -223,6 +239,7 @@ static int receive_all(struct pipeline *p, struct err *err) {
             }
         } else if (status == PGRES_PIPELINE_SYNC) {
             PQclear(result);
+            forget_skipped(p);
             return failed ? -(int)err->code : 0;
         } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
             if (!op || (op->statement >= 0 && p->tx->results[op->statement].data)) {

@@ -179,13 +179,15 @@ static void on_finished(uv_async_t *async) {
     }
 }
 
-static void start_thread(pthread_t *thread, void *(*body)(void *), struct sqlite *s) {
+static void start_thread(pthread_t *thread, const char *name, void *(*body)(void *),
+                         struct sqlite *s) {
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
     int rc = pthread_create(thread, &attr, body, s);
     pthread_attr_destroy(&attr);
     assert(rc == 0); /* three small threads at the start: else nothing will work */
+    pthread_setname_np(*thread, name);
 }
 
 struct opening {
@@ -246,9 +248,9 @@ static int sqlite_open(struct db *db, struct err *err) {
         return opening.rc;
     }
     uv_async_init(fiber_loop(), &s->finished_async, on_finished);
-    start_thread(&s->writer_thread, writer_main, s);
+    start_thread(&s->writer_thread, "db writer", writer_main, s);
     for (int i = 0; i < N_READERS; i++) {
-        start_thread(&s->reader_threads[i], reader_main, s);
+        start_thread(&s->reader_threads[i], "db reader", reader_main, s);
     }
     db->impl = s;
     return 0;

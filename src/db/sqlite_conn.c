@@ -355,8 +355,12 @@ static void add_row(struct db_tx *tx, struct db_result *result, sqlite3_stmt *st
     /* Room doubles: there is none left at each power of two. */
     if ((result->rows & (result->rows - 1)) == 0) {
         size_t rows = result->rows ? result->rows * 2 : 1;
-        result->data =
-            mem_resize(result->data, rows * result->columns * sizeof(struct sqlite_cell));
+        struct sqlite_cell *larger =
+            arena_alloc(tx->arena, rows * result->columns * sizeof *larger);
+        if (used > 0) {
+            memcpy(larger, result->data, used * sizeof *larger);
+        }
+        result->data = larger;
     }
     struct sqlite_cell *cells = result->data;
     for (size_t i = 0; i < result->columns; i++) {
@@ -403,7 +407,7 @@ int sqlite_conn_run(struct sqlite_conn *c, struct db_tx *tx, struct err *err) {
 }
 
 void sqlite_drop_result(struct db_result *result) {
-    mem_free(result->data);
+    (void)result; /* all in the transaction's arena */
 }
 
 struct db_value sqlite_cell(const struct db_tx *tx, const struct db_result *result, size_t row,
