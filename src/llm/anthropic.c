@@ -73,7 +73,6 @@ static void write_thinking(struct writer *m, const json_t *block) {
         jsonw_kstr(&m->w, "signature", signature);
     }
     end_block(m);
-    m->mark_at = 0; /* thinking takes no cache mark */
 }
 
 static void write_tool_use(struct writer *m, const struct llm_sent_call *call) {
