@@ -279,6 +279,11 @@ int handle_thread_get(struct call *c, struct err *err) {
 
 /* ---- checkpoints ---- */
 
+static int require_thread(struct call *c, struct str id, struct err *err) {
+    struct thread_row t;
+    return thread_get(c->gateway->db, c->principal.user_id, id, &c->arena, &t, err);
+}
+
 int handle_thread_checkpoints(struct call *c, struct err *err) {
     struct strbuf out cleanup(strbuf_done) = STRBUF(256 * 1024);
     struct thread_checkpoint *points;
@@ -288,7 +293,8 @@ int handle_thread_checkpoints(struct call *c, struct err *err) {
     if (call_id(c, 0, &id, err) < 0 ||
         call_query_int(c, "limit", 1, MESSAGES_MAX, &limit, err) < 0 ||
         thread_checkpoints(c->gateway->db, c->principal.user_id, id, (size_t)limit, &c->arena,
-                           &points, &n, err) < 0) {
+                           &points, &n, err) < 0 ||
+        (n == 0 && require_thread(c, id, err) < 0)) {
         return -(int)err->code;
     }
     struct jsonw w = jsonw_begin(&out);
