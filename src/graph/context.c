@@ -1,4 +1,4 @@
-/* The system prompt: from what never changes to what changes every minute, so that providers can
+/* The system prompt: from what never changes to what changes daily, so that providers can
  * cache its beginning. */
 #include <fcntl.h>
 #include <stdio.h>
@@ -83,11 +83,12 @@ struct str context_system_stable(const struct profile *profile, struct arena *ar
     return arena_printf(arena, "%s\nWhat you know about them:\n\n%.*s\n", persona, STR_ARG(about));
 }
 
+/* The day and not the minute: whatever changes here makes providers read the whole thread again. */
 struct str context_system_changing(struct arena *arena) {
     char now[64];
     struct tm tm;
     time_t t = time(NULL);
     localtime_r(&t, &tm);
-    strftime(now, sizeof now, "%A, %e %B %Y, %H:%M (UTC%z)", &tm);
-    return arena_printf(arena, "It is %s.", now);
+    strftime(now, sizeof now, "%A, %e %B %Y (UTC%z)", &tm);
+    return arena_printf(arena, "Today is %s.", now);
 }

@@ -153,15 +153,16 @@ static void settle_usage(struct turn *t, const struct llm_result *r) {
     t->used_provider = str_z(llm_provider_name(e->provider));
     t->used_model = model;
     t->changes.has_usage = u->input_tokens || u->output_tokens;
-    t->changes.usage = (struct turn_usage){.provider = t->used_provider,
-                                           .model = model,
-                                           .key_owner = STR("operator"),
-                                           .input_tokens = u->input_tokens,
-                                           .output_tokens = u->output_tokens,
-                                           .cached_input_tokens = u->cached_input_tokens,
-                                           .cache_write_tokens = u->cache_write_tokens,
-                                           .reasoning_tokens = u->reasoning_tokens,
-                                           .cost_microusd = llm_model_cost(e->provider, model, u)};
+    t->changes.usage = (struct turn_usage){
+        .provider = t->used_provider,
+        .model = model,
+        .key_owner = STR("operator"),
+        .input_tokens = u->input_tokens,
+        .output_tokens = u->output_tokens,
+        .cached_input_tokens = u->cached_input_tokens,
+        .cache_write_tokens = u->cache_write_tokens,
+        .reasoning_tokens = u->reasoning_tokens,
+        .cost_microusd = MAX(llm_model_cost(e->provider, model, u), INT64_C(0))};
 }
 
 /* An answer that broke off: its text stays, calls that were not made do not. Empty when there is no

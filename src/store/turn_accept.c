@@ -30,7 +30,8 @@ static const struct db_sql sql_thread = DB_SQL(
                      "open_turns = threads.open_turns + 1, updated_at = excluded.updated_at, "
                      "message_seq = threads.message_seq + "
                      "CASE WHEN threads.open_turns = 0 THEN excluded.message_seq ELSE 0 END "
-                     "RETURNING turn_seq, open_turns, message_seq");
+                     "RETURNING turn_seq, open_turns, message_seq, "
+                     "adjutant_require(open_turns <= 32, 'queue')");
 static const struct db_sql sql_turn =
     DB_SQL("accept_turn",
            "INSERT INTO turns (user_id, id, thread_id, position, state, lease_owner, created_at, "
@@ -92,8 +93,13 @@ static int accept_any(struct db *db, const struct turn_accept *a, int64_t now_us
                   db_text(a->message_id), db_text(a->turn_id), db_bool(a->plain),
                   db_int((int64_t)a->message_json.n), db_text(a->message_json));
     }
-    if (db_tx_run(tx, err) < 0) {
-        return -(int)err->code;
+    int rc = db_tx_run(tx, err);
+    if (rc == -ERR_PRECONDITION) {
+        return err_set(err, ERR_BUSY, "%d messages wait in this thread already; wait for an answer",
+                       TURN_MAX_QUEUED);
+    }
+    if (rc < 0) {
+        return rc;
     }
     *ret = (struct turn_accepted){.running = db_get_int(tx, thread, 0, 1) == 1,
                                   .position = db_get_int(tx, thread, 0, 0),

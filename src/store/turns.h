@@ -37,6 +37,7 @@ struct turn_accept {
     bool must_be_new_thread; /* ERR_PRECONDITION when there is such a thread; saves work */
     int64_t now_us;          /* 0: the clock's. See below */
 };
+enum { TURN_MAX_QUEUED = 32 };
 struct turn_accepted {
     bool running;        /* else queued behind another turn of the thread */
     int64_t position;    /* of the turn in its thread */
@@ -44,6 +45,7 @@ struct turn_accepted {
 };
 /* One transaction: thread (made when missing), turn, message. When the thread was free the turn
  * runs at once, at epoch 0 and step 0, with its message stored. ERR_CONFLICT: turn_id exists.
+ * ERR_BUSY: more than TURN_MAX_QUEUED turns would be open in the thread.
  * After ERR_UNAVAILABLE, whose outcome is unknown, calling again with the same now_us is safe: what
  * was committed then is recognised and told again. */
 may_yield int turn_accept(struct db *db, const struct turn_accept *a, struct turn_accepted *ret,
