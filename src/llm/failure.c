@@ -95,7 +95,7 @@ static bool http_date(struct str text, int64_t *ret_us) {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     char z[40], month[4] = "";
     int day, year, hour, minute, second;
-    if (text.n >= sizeof z) {
+    if (text.n == 0 || text.n >= sizeof z) {
         return false;
     }
     memcpy(z, text.p, text.n);

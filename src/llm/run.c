@@ -209,12 +209,14 @@ static char *url_of(const struct llm_endpoint *e, struct arena *arena) {
     return arena_z(arena, arena_printf(arena, "%.*s%s", STR_ARG(base), path));
 }
 
+/* The copies of the key, that is. A field's value may be a literal, and may have the key's
+ * characters by chance when the key is short. */
 static void wipe_key(const struct llm_endpoint *e, const struct http_client_field *fields,
                      size_t n) {
     struct str key = secret_reveal(e->key);
     for (size_t i = 0; i < n && key.n; i++) {
         struct str value = fields[i].value;
-        if (value.p != key.p && str_find(value, key) != SIZE_MAX) {
+        if (str_starts(value, STR("Bearer ")) && str_eq(str_skip(value, 7), key)) {
             secret_wipe((void *)(uintptr_t)value.p, value.n);
         }
     }
