@@ -2,17 +2,19 @@
 
 #include <stdio.h>
 
-#include "llm/llm.h"
+#include "graph/endpoints.h"
 
 static void print_model(const struct profile *p) {
-    const struct llm_provider *provider = llm_provider_find(p->llm.provider);
-    if (p->demo) {
-        printf("  model    made up: the demonstration's, no real one\n");
-    } else if (!p->llm_configured) {
+    struct llm_endpoint endpoints[TURN_MAX_ENDPOINTS];
+    size_t n;
+    struct err err;
+    if (!p->llm_configured || endpoints_resolve(p, STR_EMPTY, true, endpoints, &n, &err) < 0) {
         printf("  model    none yet: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_BASE_URL\n");
+    } else if (p->demo) {
+        printf("  model    made up, for the demonstration; it knows nothing\n");
     } else {
-        printf("  model    %.*s of %s\n", STR_ARG(p->llm.model),
-               provider ? llm_provider_label(provider) : p->llm.provider.p);
+        printf("  model    %.*s of %s%s\n", STR_ARG(endpoints[0].model),
+               llm_provider_label(endpoints[0].provider), n > 1 ? ", with fallbacks" : "");
     }
 }
 
