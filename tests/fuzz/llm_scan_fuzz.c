@@ -1,5 +1,5 @@
-/* The quick reader agrees with the thorough one: what json_read takes, it takes alike; a string means
- * the same to both. */
+/* The quick reader agrees with the thorough one: what json_read takes, it takes alike; a string
+ * means the same to both. */
 #include <assert.h>
 
 #include "base/json.h"

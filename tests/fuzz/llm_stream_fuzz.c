@@ -1,5 +1,5 @@
-/* A provider's stream (the first byte chooses which) means the same whole and cut; what it builds is
- * JSON and has the text that the deltas had. */
+/* A provider's stream (the first byte chooses which) means the same whole and cut; what it builds
+ * is JSON and has the text that the deltas had. */
 #include <assert.h>
 
 #include "base/json.h"
