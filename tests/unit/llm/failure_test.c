@@ -38,6 +38,10 @@ TEST(retry_after_is_seconds_or_a_date) {
     }
 }
 
+TEST(retry_after_may_be_absent) {
+    CHECK_INT(llm_retry_after_ms((struct str){0}, (struct str){0}, 0), -1);
+}
+
 TEST(error_bodies_have_many_shapes) {
     static const struct {
         const char *body, *message, *kind;
