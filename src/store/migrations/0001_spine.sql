@@ -86,7 +86,7 @@ CREATE TABLE threads (
     updated_at TIMESTAMPTZ NOT NULL,       -- when the newest turn was accepted
     PRIMARY KEY (user_id, id)
 );
-CREATE INDEX threads_by_update ON threads (user_id, updated_at, id);
+CREATE INDEX threads_by_update ON threads (user_id, updated_at);
 
 CREATE TABLE turns (
     user_id TEXT NOT NULL CHECK (user_id <> ''),
@@ -112,9 +112,11 @@ CREATE TABLE turns (
     PRIMARY KEY (user_id, id),
     FOREIGN KEY (user_id, thread_id) REFERENCES threads (user_id, id) ON DELETE CASCADE
 );
-CREATE UNIQUE INDEX turns_by_thread ON turns (user_id, thread_id, position);
-CREATE UNIQUE INDEX turns_one_running ON turns (user_id, thread_id) WHERE state = 'running';
-CREATE INDEX turns_open ON turns (user_id, thread_id, position) WHERE state IN ('queued', 'running');
+-- These begin with the thread, so that no planner takes them for a way to (user_id, id): a plan made while the table
+-- is empty would then read all of a user's turns.
+CREATE UNIQUE INDEX turns_by_thread ON turns (thread_id, user_id, position);
+CREATE UNIQUE INDEX turns_one_running ON turns (thread_id, user_id) WHERE state = 'running';
+CREATE INDEX turns_open ON turns (thread_id, user_id, position) WHERE state IN ('queued', 'running');
 
 CREATE TABLE messages (
     user_id TEXT NOT NULL CHECK (user_id <> ''),
