@@ -118,9 +118,11 @@ size_t db_tx_add_values(struct db_tx *tx, const struct db_sql *sql, const struct
 /* All or nothing. After a failure the same transaction may be run again. Errors: ERR_PRECONDITION
  * (a require; msg is its tag), ERR_CONFLICT (unique or foreign key violation, serialization
  * failure), ERR_INVALID (a value the database refuses: bad UUID, NUL in text, CHECK, NOT NULL),
- * ERR_FORBIDDEN (row-level security), ERR_BUSY (no connection within acquire_timeout), ERR_TIMEOUT,
- * ERR_UNAVAILABLE (the database went away; whether a write was committed is then unknown, so
- * writers must be repeatable), ERR_CANCELLED (only before it was sent). */
+ * ERR_FORBIDDEN (row-level security), ERR_BUSY (no connection or no turn within acquire_timeout;
+ * nothing was written), ERR_TIMEOUT (a statement was interrupted, or the server is silent),
+ * ERR_UNAVAILABLE (the database went away), ERR_IO (SQLite: the disk), ERR_CANCELLED (only before
+ * it was sent). After ERR_TIMEOUT, ERR_UNAVAILABLE and ERR_IO a write may have been committed all
+ * the same, so writers must be repeatable. */
 may_yield int db_tx_run(struct db_tx *tx, struct err *err) must_check;
 
 /* ---- results, after a successful run; views live as long as the transaction, which may outlive

@@ -13,8 +13,8 @@ enum {
     MAX_QUEUED = 8192, /* transactions waiting, each way */
     MAX_GROUP = 128,
     THREAD_STACK_BYTES = 512 * 1024,
-    /* The log is copied back when it has this many pages: 4 MiB. */
-    CHECKPOINT_PAGES = 1024,
+    /* The log is copied back when it has this many pages: 8 MiB. */
+    CHECKPOINT_PAGES = 2048,
 };
 
 enum checkpoint_state {

@@ -254,7 +254,8 @@ TEST_FIBER(all_forms_of_address_work) {
 /* ---- row-level security ---- */
 
 static const char rls_schema[] =
-    "SET client_min_messages = warning; DROP ROLE IF EXISTS adjutant_rls_test; CREATE ROLE adjutant_rls_test;"
+    "SET client_min_messages = warning; DROP ROLE IF EXISTS adjutant_rls_test; CREATE ROLE "
+    "adjutant_rls_test;"
     "CREATE TABLE notes(user_id TEXT NOT NULL CHECK (user_id <> ''), body TEXT);"
     "ALTER TABLE notes ENABLE ROW LEVEL SECURITY; ALTER TABLE notes FORCE ROW LEVEL SECURITY;"
     "CREATE POLICY own ON notes USING (user_id = current_setting('app.user_id')::text);"

@@ -256,6 +256,24 @@ BOTH_BACKENDS(a_failed_transaction_can_be_run_again) {
     db_close(db);
 }
 
+/* The error kept the second statement from being prepared. */
+BOTH_BACKENDS(a_statement_behind_a_failed_one_can_be_used) {
+    struct db *db = things_open(backend);
+    struct err err;
+    int64_t n = 0;
+    REQUIRE(db);
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, STR("u1"), DB_WRITE);
+    db_tx_add(tx, &sql_require, db_text(STR("a")), db_int(1));
+    db_tx_add(tx, &sql_insert, db_text(STR("a")), db_int(1));
+    db_tx_add(tx, &sql_insert, db_text(STR("b")), db_int(2));
+    CHECK_FAILS(db_tx_run(tx, &err), &err, ERR_PRECONDITION);
+    CHECK_OK(RUN(db, DB_WRITE, &sql_insert, NULL, &err, db_text(STR("a")), db_int(1)), &err);
+    CHECK_FAILS(db_tx_run(tx, &err), &err, ERR_CONFLICT);
+    CHECK_OK(RUN(db, DB_READ, &sql_get, &n, &err, db_text(STR("a"))), &err);
+    CHECK_INT(n, 1);
+    db_close(db);
+}
+
 /* ---- many at once ---- */
 
 struct crowd {
