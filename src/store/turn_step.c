@@ -181,7 +181,9 @@ int turn_step_store(struct db *db, const struct turn_step *s, bool *ret_cancel, 
            s->n_outcomes <= TURN_STEP_MAX);
     for (int tries = 1;; tries++) {
         int rc = store(db, s, ret_cancel, err);
-        if (rc != -ERR_PRECONDITION && rc != -ERR_CONFLICT) {
+        /* An end that was committed before is refused first by the count of open turns (a CHECK).
+         */
+        if (rc != -ERR_PRECONDITION && rc != -ERR_CONFLICT && rc != -ERR_INVALID) {
             return rc;
         }
         struct err refused = *err;
@@ -190,7 +192,7 @@ int turn_step_store(struct db *db, const struct turn_step *s, bool *ret_cancel, 
         if (rc < 0 || !transient) {
             return rc;
         }
-        if (tries == MAX_TRIES || refused.code == ERR_PRECONDITION) {
+        if (tries == MAX_TRIES || refused.code != ERR_CONFLICT) {
             *err = refused;
             return -(int)err->code;
         }
