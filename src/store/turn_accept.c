@@ -30,8 +30,7 @@ static const struct db_sql sql_thread = DB_SQL(
                      "open_turns = threads.open_turns + 1, updated_at = excluded.updated_at, "
                      "message_seq = threads.message_seq + "
                      "CASE WHEN threads.open_turns = 0 THEN excluded.message_seq ELSE 0 END "
-                     "RETURNING turn_seq, open_turns, message_seq, "
-                     "adjutant_require(open_turns <= 32, 'queue')");
+                     "RETURNING turn_seq, open_turns, message_seq");
 static const struct db_sql sql_turn =
     DB_SQL("accept_turn",
            "INSERT INTO turns (user_id, id, thread_id, position, state, lease_owner, created_at, "
@@ -55,7 +54,7 @@ static const struct db_sql sql_known_turn =
            "FROM turns t JOIN threads h ON h.user_id = t.user_id AND h.id = t.thread_id "
            "WHERE t.user_id = $1 AND t.id = $2");
 static const struct db_sql sql_known_thread =
-    DB_SQL("accept_known_thread", "SELECT 1 FROM threads WHERE user_id = $1 AND id = $2");
+    DB_SQL("accept_known_thread", "SELECT open_turns FROM threads WHERE user_id = $1 AND id = $2");
 
 static int accept_first(struct db *db, const struct turn_accept *a, int64_t now_us,
                         struct turn_accepted *ret, struct err *err) {
@@ -93,13 +92,8 @@ static int accept_any(struct db *db, const struct turn_accept *a, int64_t now_us
                   db_text(a->message_id), db_text(a->turn_id), db_bool(a->plain),
                   db_int((int64_t)a->message_json.n), db_text(a->message_json));
     }
-    int rc = db_tx_run(tx, err);
-    if (rc == -ERR_PRECONDITION) {
-        return err_set(err, ERR_BUSY, "%d messages wait in this thread already; wait for an answer",
-                       TURN_MAX_QUEUED);
-    }
-    if (rc < 0) {
-        return rc;
+    if (db_tx_run(tx, err) < 0) {
+        return -(int)err->code;
     }
     *ret = (struct turn_accepted){.running = db_get_int(tx, thread, 0, 1) == 1,
                                   .position = db_get_int(tx, thread, 0, 0),
@@ -107,10 +101,10 @@ static int accept_any(struct db *db, const struct turn_accept *a, int64_t now_us
     return 0;
 }
 
-/* Why the transaction met a row that was there: 0 when that was our own earlier try; ERR_CONFLICT
- * or ERR_PRECONDITION when the caller must know; *ret_transient when nothing is in the way. */
-static int explain_conflict(struct db *db, const struct turn_accept *a, struct turn_accepted *ret,
-                            bool *ret_transient, struct err *err) {
+/* Why the transaction was refused: 0 when our own earlier try is in the way; an error the caller
+ * must know; *ret_transient when nothing is in the way (any more). */
+static int explain(struct db *db, const struct turn_accept *a, struct turn_accepted *ret,
+                   bool *ret_transient, struct err *err) {
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, a->user_id, DB_READ);
     size_t turn = db_tx_add(tx, &sql_known_turn, db_text(a->user_id), db_text(a->turn_id));
     size_t thread = db_tx_add(tx, &sql_known_thread, db_text(a->user_id), db_text(a->thread_id));
@@ -132,6 +126,10 @@ static int explain_conflict(struct db *db, const struct turn_accept *a, struct t
     if (a->must_be_new_thread && db_rows(tx, thread) > 0) {
         return err_set(err, ERR_PRECONDITION, "the thread exists already");
     }
+    if (db_rows(tx, thread) > 0 && db_get_int(tx, thread, 0, 0) >= TURN_MAX_QUEUED) {
+        return err_set(err, ERR_BUSY, "%d messages wait in this thread already; wait for an answer",
+                       TURN_MAX_QUEUED);
+    }
     *ret_transient = true;
     return 0;
 }
@@ -142,17 +140,17 @@ int turn_accept(struct db *db, const struct turn_accept *a, struct turn_accepted
     for (int tries = 1;; tries++) {
         int rc = a->must_be_new_thread ? accept_first(db, a, now_us, ret, err)
                                        : accept_any(db, a, now_us, ret, err);
-        if (rc != -ERR_CONFLICT) {
+        if (rc != -ERR_CONFLICT && rc != -ERR_INVALID) { /* a key, or the CHECK of open_turns */
             return rc;
         }
-        struct err conflict = *err;
+        struct err refused = *err;
         bool transient = false;
-        rc = explain_conflict(db, a, ret, &transient, err);
+        rc = explain(db, a, ret, &transient, err);
         if (rc < 0 || !transient) {
             return rc;
         }
-        if (tries == MAX_TRIES) {
-            *err = conflict;
+        if (tries == MAX_TRIES || refused.code != ERR_CONFLICT) {
+            *err = refused;
             return -(int)err->code;
         }
     }

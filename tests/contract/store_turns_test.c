@@ -152,6 +152,23 @@ BOTH_BACKENDS(a_new_thread_can_be_demanded) {
     CHECK_FAILS(turn_accept(f.db, &first, &a, &f.err), &f.err, ERR_PRECONDITION);
 }
 
+BOTH_BACKENDS(the_queue_of_a_thread_is_bounded) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct turn_accepted a;
+    REQUIRE(fixture_open(&f, backend));
+    for (int i = 1; i <= TURN_MAX_QUEUED; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "r%d", i);
+        REQUIRE_OK(accept_turn(&f, "t", id, "x", &a), &f.err);
+    }
+    CHECK_FAILS(accept_turn(&f, "t", "more", "x", &a), &f.err, ERR_BUSY);
+    CHECK_FAILS(accept_turn(&f, "t", "r3", "x", &a), &f.err, ERR_CONFLICT); /* it is known */
+    REQUIRE_OK(accept_turn(&f, "t2", "more", "x", &a), &f.err);
+    REQUIRE_OK(end_turn(&f, "t", "r1", 1, 0, 1, 2), &f.err);
+    REQUIRE_OK(accept_turn(&f, "t", "again", "x", &a), &f.err);
+    CHECK_INT(a.position, TURN_MAX_QUEUED + 1);
+}
+
 struct racer {
     struct fixture *f;
     unsigned number;

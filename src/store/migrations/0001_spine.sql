@@ -79,7 +79,7 @@ CREATE TABLE threads (
     total_output_tokens BIGINT NOT NULL DEFAULT 0,
     message_seq BIGINT NOT NULL DEFAULT 0, -- of the newest message
     turn_seq BIGINT NOT NULL DEFAULT 0,    -- position of the newest turn
-    open_turns BIGINT NOT NULL DEFAULT 0 CHECK (open_turns >= 0), -- queued and running ones
+    open_turns BIGINT NOT NULL DEFAULT 0 CHECK (open_turns BETWEEN 0 AND 32), -- queued and running ones
     forked_from TEXT,
     archived_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL,
