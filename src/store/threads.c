@@ -84,10 +84,14 @@ int thread_fork(struct db *db, struct str user_id, struct str id, struct str tur
 
 static const struct db_sql sql_get =
     DB_SQL("thread_get", THREAD_COLUMNS "WHERE t.user_id = $1 AND t.id = $2");
-static const struct db_sql sql_list = DB_SQL(
-    "thread_list", THREAD_COLUMNS "WHERE t.user_id = $1 AND (t.archived_at IS NOT NULL) = $2 AND "
-                                  "(t.updated_at, t.id) < ($3, $4) "
-                                  "ORDER BY t.updated_at DESC, t.id DESC LIMIT $5");
+/* Two statements, as each of the two lists has an index of its own. */
+#define LIST_THREADS(shown)                                                                        \
+    THREAD_COLUMNS "WHERE t.user_id = $1 AND t.archived_at IS " shown                              \
+                   " AND (t.updated_at, t.id) < ($2, $3) "                                         \
+                   "ORDER BY t.updated_at DESC, t.id DESC LIMIT $4"
+static const struct db_sql sql_list_shown = DB_SQL("thread_list", LIST_THREADS("NULL"));
+static const struct db_sql sql_list_archived =
+    DB_SQL("thread_list_archived", LIST_THREADS("NOT NULL"));
 
 static struct thread_row thread_at(struct arena *arena, const struct db_tx *tx, size_t q,
                                    size_t row) {
@@ -127,7 +131,7 @@ int thread_list(struct db *db, struct str user_id, bool archived, int64_t before
                 struct str before_id, size_t max, struct arena *arena, struct thread_row **ret,
                 size_t *ret_n, struct err *err) {
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_READ);
-    size_t q = db_tx_add(tx, &sql_list, db_text(user_id), db_bool(archived),
+    size_t q = db_tx_add(tx, archived ? &sql_list_archived : &sql_list_shown, db_text(user_id),
                          db_time(before_us ? before_us : END_OF_TIME_US), db_text(before_id),
                          db_int((int64_t)max));
     if (db_tx_run(tx, err) < 0) {

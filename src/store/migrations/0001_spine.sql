@@ -86,7 +86,9 @@ CREATE TABLE threads (
     updated_at TIMESTAMPTZ NOT NULL,       -- when the newest turn was accepted
     PRIMARY KEY (user_id, id)
 );
-CREATE INDEX threads_by_update ON threads (user_id, updated_at);
+-- Partial, so that no planner takes them for a way to (user_id, id): see turns.
+CREATE INDEX threads_shown ON threads (user_id, updated_at, id) WHERE archived_at IS NULL;
+CREATE INDEX threads_archived ON threads (user_id, updated_at, id) WHERE archived_at IS NOT NULL;
 
 CREATE TABLE turns (
     user_id TEXT NOT NULL CHECK (user_id <> ''),
