@@ -35,6 +35,10 @@ void event_custom(struct strbuf *out, struct str name, struct str value_json);
 int event_message_from_canonical(struct strbuf *out, struct str id, struct str json,
                                  struct err *err) must_check;
 
+/* The words of a canonical message: its text blocks joined, images as "[image]", the rest left out.
+ */
+int event_message_text(struct strbuf *out, struct str json, struct err *err) must_check;
+
 /* MESSAGES_SNAPSHOT of a thread as it is stored, its newest EVENT_SNAPSHOT_MESSAGES messages. */
 enum { EVENT_SNAPSHOT_MESSAGES = 200, EVENT_MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024 };
 may_yield int event_thread_snapshot(struct strbuf *out, struct db *db, struct str user_id,

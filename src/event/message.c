@@ -74,6 +74,15 @@ int event_message_from_canonical(struct strbuf *out, struct str id, struct str j
     return strbuf_check(out, "the message list", err);
 }
 
+int event_message_text(struct strbuf *out, struct str json, struct err *err) {
+    json_auto_t *message = NULL;
+    if (json_read(json, &message, err) < 0) {
+        return err_prefix(err, "stored message");
+    }
+    add_text(out, json_object_get(message, "content"));
+    return strbuf_check(out, "the message's text", err);
+}
+
 int event_thread_snapshot(struct strbuf *out, struct db *db, struct str user_id,
                           struct str thread_id, struct err *err) {
     struct arena arena cleanup(arena_done) = {0};

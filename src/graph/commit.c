@@ -31,6 +31,7 @@ void turn_add_message(struct turn *t, struct str json, bool plain) {
         t->messages = grown;
         t->messages_cap = cap;
     }
+    t->history_bytes += json.n;
     t->messages[t->n_messages++] = (struct llm_message){.json = json, .plain = plain};
 }
 

@@ -29,6 +29,7 @@ void turn_engine_free(struct turn_engine *e) {
     if (e) {
         assert(list_empty(&e->turns));
         map_done(&e->threads);
+        map_done(&e->distilling);
         map_done(&e->open_of_user);
         arena_done(&e->arena);
         mem_free(e);

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/list.h"
 #include "base/map.h"
+#include "event/event.h"
 #include "graph/endpoints.h"
 #include "graph/turn.h"
 #include "llm/llm.h"
@@ -70,6 +71,7 @@ struct turn {
     struct str system_stable, system_changing;
     struct llm_message *messages;
     size_t n_messages, messages_cap;
+    size_t history_bytes, budget_bytes; /* of the messages in the prompt, and what they may have */
     struct pending_call *calls;
     size_t n_calls;
 
@@ -106,6 +108,14 @@ void turn_add_message(struct turn *t, struct str json, bool plain);
 void turn_store_message(struct turn *t, struct str id, struct str role, struct str json,
                         bool plain);
 
+/* node_model.c: what an answer cost, as it is recorded. Strings live in the arena. */
+struct turn_usage turn_usage_of(const struct llm_endpoint *e, const struct llm_result *r,
+                                struct arena *arena);
+
+/* distill.c: begins to summarise the thread's older part when its prompt has grown near its budget.
+ */
+void distill_consider(struct turn *t);
+
 /* node_tools.c: finds the tool; finishes a call that cannot be made at once with an error. */
 void pending_call_prepare(struct turn *t, struct pending_call *c, size_t index);
 
@@ -117,6 +127,7 @@ struct turn_engine {
     struct str process_id;
     struct map threads;      /* "user\nthread" -> the turn that runs here */
     struct map open_of_user; /* user -> number of open turns, as a pointer-sized integer */
+    struct map distilling;   /* the same keys -> a distillation under way */
     struct list turns;
     struct fiber_scope turn_scope, house_scope;
     struct fiber_cond changed; /* a turn ended, or the engine stops */

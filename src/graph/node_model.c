@@ -141,20 +141,12 @@ static void on_retry(const struct llm_endpoint *endpoint, int attempt, int64_t d
 
 /* ---- what came of it ---- */
 
-static void settle_usage(struct turn *t, const struct llm_result *r) {
-    const struct llm_endpoint *e = &t->endpoints[r->endpoint_index];
+struct turn_usage turn_usage_of(const struct llm_endpoint *e, const struct llm_result *r,
+                                struct arena *arena) {
     const struct llm_usage *u = &r->usage;
-    struct str model = arena_str(&t->arena, r->model.n ? r->model : e->model);
-    t->used.input_tokens += u->input_tokens;
-    t->used.output_tokens += u->output_tokens;
-    t->used.cached_input_tokens += u->cached_input_tokens;
-    t->used.cache_write_tokens += u->cache_write_tokens;
-    t->used.reasoning_tokens += u->reasoning_tokens;
-    t->used_provider = str_z(llm_provider_name(e->provider));
-    t->used_model = model;
-    t->changes.has_usage = u->input_tokens || u->output_tokens;
-    t->changes.usage = (struct turn_usage){
-        .provider = t->used_provider,
+    struct str model = arena_str(arena, r->model.n ? r->model : e->model);
+    return (struct turn_usage){
+        .provider = str_z(llm_provider_name(e->provider)),
         .model = model,
         .key_owner = STR("operator"),
         .input_tokens = u->input_tokens,
@@ -162,7 +154,21 @@ static void settle_usage(struct turn *t, const struct llm_result *r) {
         .cached_input_tokens = u->cached_input_tokens,
         .cache_write_tokens = u->cache_write_tokens,
         .reasoning_tokens = u->reasoning_tokens,
-        .cost_microusd = MAX(llm_model_cost(e->provider, model, u), INT64_C(0))};
+        .cost_microusd = MAX(llm_model_cost(e->provider, model, u), INT64_C(0)),
+    };
+}
+
+static void settle_usage(struct turn *t, const struct llm_result *r) {
+    const struct llm_usage *u = &r->usage;
+    t->changes.usage = turn_usage_of(&t->endpoints[r->endpoint_index], r, &t->arena);
+    t->changes.has_usage = u->input_tokens || u->output_tokens;
+    t->used.input_tokens += u->input_tokens;
+    t->used.output_tokens += u->output_tokens;
+    t->used.cached_input_tokens += u->cached_input_tokens;
+    t->used.cache_write_tokens += u->cache_write_tokens;
+    t->used.reasoning_tokens += u->reasoning_tokens;
+    t->used_provider = t->changes.usage.provider;
+    t->used_model = t->changes.usage.model;
 }
 
 /* An answer that broke off: its text stays, calls that were not made do not. Empty when there is no

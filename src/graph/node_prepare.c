@@ -17,8 +17,14 @@ static int load_history(struct turn *t, struct err *err) {
     struct turn_message *messages;
     size_t n, first = 0;
     if (turn_history(t->engine->options.db, t->user_id, t->thread_id, INT64_MAX,
-                     TURN_HISTORY_MESSAGES, history_bytes(t), &t->arena, &messages, &n, err) < 0) {
+                     TURN_HISTORY_MESSAGES, t->budget_bytes, &t->arena, &messages, &n, err) < 0) {
         return err_prefix(err, "reading the thread");
+    }
+    if (n && is_role(&messages[0], "summary")) {
+        t->system_changing =
+            arena_printf(&t->arena, "%.*s\n\nThe conversation so far, in short:\n%.*s",
+                         STR_ARG(t->system_changing), STR_ARG(messages[0].json));
+        first++;
     }
     while (first < n && !is_role(&messages[first], "user")) {
         first++;
@@ -39,6 +45,7 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     }
     t->system_stable = context_system_stable(t->engine->options.profile, &t->arena);
     t->system_changing = context_system_changing(&t->arena);
+    t->budget_bytes = history_bytes(t);
     if (!t->new_thread && load_history(t, err) < 0) {
         return -(int)err->code;
     }

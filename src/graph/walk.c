@@ -110,6 +110,7 @@ void turn_walk_main(void *arg) {
     fiber_timeout_stop(&limit);
     if (rc == 0) {
         t->engine->stats.done++;
+        distill_consider(t);
         run_close(take(t->run));
     } else {
         if (too_long && err.code == ERR_TIMEOUT) {

@@ -58,14 +58,19 @@ int turn_get(struct db *db, struct turn_key key, struct arena *arena, struct tur
 
 /* ---- history ---- */
 
-/* The sizes are summed up first, over an index range and without the contents. */
+/* The sizes are summed up first, over an index range and without the contents. What a summary
+ * covers stays out; the summary comes in its place. */
+#define AFTER_SUMMARY "seq > (SELECT summary_seq FROM threads WHERE user_id = $1 AND id = $2) "
 static const struct db_sql sql_history = DB_SQL(
     "turn_history",
+    "SELECT summary_seq, '', 'summary', FALSE, summary FROM threads WHERE user_id = $1 "
+    "AND id = $2 AND summary IS NOT NULL AND summary_seq <= $3 UNION ALL "
     "SELECT seq, id, role, plain, content FROM messages WHERE user_id = $1 AND thread_id = $2 "
-    "AND seq <= $3 AND seq >= (SELECT MIN(seq) FROM "
+    "AND seq <= $3 AND " AFTER_SUMMARY "AND seq >= (SELECT MIN(seq) FROM "
     "(SELECT seq, SUM(bytes) OVER (ORDER BY seq DESC) AS total FROM "
     "(SELECT seq, bytes FROM messages WHERE user_id = $1 AND thread_id = $2 AND seq <= $3 "
-    "ORDER BY seq DESC LIMIT $4) newest) sums WHERE total <= $5) ORDER BY seq");
+    "AND " AFTER_SUMMARY "ORDER BY seq DESC LIMIT $4) newest) sums WHERE total <= $5) "
+    "ORDER BY 1");
 
 int turn_history(struct db *db, struct str user_id, struct str thread_id, int64_t up_to_seq,
                  size_t max_messages, size_t max_bytes, struct arena *arena,

@@ -69,7 +69,8 @@ struct turn_message {
     bool plain;
 };
 /* Newest first up to max_messages and max_bytes (of their JSON; the newest too must fit), then put
- * in order: ascending seq. Messages of seq <= up_to_seq. */
+ * in order: ascending seq. Messages of seq <= up_to_seq. Those that a summary covers are left out;
+ * a first entry of role "summary", whose json is its plain text, stands for them. */
 may_yield int turn_history(struct db *db, struct str user_id, struct str thread_id,
                            int64_t up_to_seq, size_t max_messages, size_t max_bytes,
                            struct arena *arena, struct turn_message **ret, size_t *ret_n,
