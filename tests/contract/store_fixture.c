@@ -42,6 +42,7 @@ void fixture_close(struct fixture *f) {
         db_close(f->db);
     }
     arena_done(&f->arena);
+    f->db = NULL;
 }
 
 int accept_turn(struct fixture *f, const char *thread, const char *id, const char *text,
