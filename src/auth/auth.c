@@ -11,8 +11,10 @@ enum {
     SESSION_DAYS = 30,
     TOKEN_BYTES = 32,
     KEY_BYTES = 32,
+    GENERATED_KEY_LEN = 47, /* the prefix, and 32 bytes in base64url */
     MAX_KEY_BYTES = 512,
 };
+#define KEY_PREFIX "adj_"
 #define TOUCH_EVERY_US (60 * INT64_C(1000000))
 #define COUNT_EVERY_US (5 * INT64_C(1000000))
 
@@ -21,6 +23,7 @@ struct auth {
     struct db *db;
     bool has_keys; /* api_keys has rows, as of counted_us */
     int64_t counted_us;
+    char shared_hash[SHA256_HEX + 1]; /* empty: there is no shared key */
     struct limiter *limiter;
     struct principal_cache *cache;
 };
@@ -58,7 +61,11 @@ static struct secret *random_secret(const char *prefix, size_t n_bytes) {
 }
 
 struct secret *auth_key_new(void) {
-    return random_secret("adj_", KEY_BYTES);
+    return random_secret(KEY_PREFIX, KEY_BYTES);
+}
+
+static void hash_of(struct str secret, char ret[SHA256_HEX + 1]) {
+    crypto_sha256_hex(secret, ret);
 }
 
 /* ---- the mode ---- */
@@ -67,9 +74,10 @@ static bool on_postgres(const struct auth *a) {
     return a->profile->system_db_url.n > 0;
 }
 
-/* The shared key counts only where there is no SYSTEM_DB_URL. */
-static bool shared_key_valid(const struct auth *a) {
-    return a->profile->api_key && !on_postgres(a);
+/* Hashes are compared, as their lengths tell nothing. The shared key counts only where there is no
+ * SYSTEM_DB_URL. */
+static bool is_shared_key(const struct auth *a, struct str hash) {
+    return a->shared_hash[0] && crypto_equal(hash, str_z(a->shared_hash));
 }
 
 enum auth_mode auth_mode(const struct auth *a) {
@@ -102,6 +110,9 @@ int auth_new(const struct profile *profile, struct db *db, struct auth **ret, st
     struct auth *a = mem_alloc(sizeof *a);
     a->profile = profile;
     a->db = db;
+    if (profile->api_key && !on_postgres(a)) {
+        hash_of(secret_reveal(profile->api_key), a->shared_hash);
+    }
     a->limiter = limiter_new();
     a->cache = principal_cache_new();
     *ret = a;
@@ -114,10 +125,6 @@ void auth_free(struct auth *a) {
         principal_cache_free(a->cache);
         mem_free(a);
     }
-}
-
-static void hash_of(struct str secret, char ret[SHA256_HEX + 1]) {
-    crypto_sha256_hex(secret, ret);
 }
 
 static int seed_first_key(struct auth *a, struct err *err) {
@@ -162,9 +169,22 @@ static void default_principal(const struct auth *a, struct principal *ret) {
         .user_id = a->profile->default_user, .role = ROLE_ADMIN, .allow_operator_llm = true};
 }
 
+static int blocked(struct err *err) {
+    return err_set(err, ERR_BUSY, "too many failed attempts; try again in a minute");
+}
+
 static int unauthorized(struct auth *a, struct str peer, struct err *err) {
+    if (limiter_blocked(a->limiter, peer)) {
+        return blocked(err);
+    }
     limiter_failed(a->limiter, peer);
     return err_set(err, ERR_UNAUTHORIZED, "the API key is not valid");
+}
+
+/* Made by auth_key_new: nobody finds one by trying. Such keys, like sessions, are looked up from a
+ * blocked address too, so that one who guesses cannot lock out those behind the same proxy. */
+static bool is_unguessable(struct str key) {
+    return key.n == GENERATED_KEY_LEN && str_starts(key, STR(KEY_PREFIX));
 }
 
 static int principal_of_row(const struct key_row *row, struct arena *arena, struct principal *ret,
@@ -195,20 +215,26 @@ static int check_key(struct auth *a, struct str key, struct str peer, struct are
                      struct principal *ret, struct err *err) {
     char hash[SHA256_HEX + 1];
     struct key_row row;
-    if (shared_key_valid(a) && crypto_equal(key, secret_reveal(a->profile->api_key))) {
-        default_principal(a, ret);
-        return 0;
+    if (!is_unguessable(key) && limiter_blocked(a->limiter, peer)) {
+        return blocked(err);
     }
     if (key.n > MAX_KEY_BYTES) {
         return unauthorized(a, peer, err);
     }
     hash_of(key, hash);
+    if (is_shared_key(a, str_z(hash))) {
+        default_principal(a, ret);
+        return 0;
+    }
     if (principal_cache_get(a->cache, str_z(hash), arena, ret)) {
         return 0;
     }
     int rc = key_get(a->db, str_z(hash), arena, &row, err);
     if (rc == -ERR_NOT_FOUND || (rc == 0 && row.is_revoked)) {
         return unauthorized(a, peer, err);
+    }
+    if (rc == 0 && !is_unguessable(key) && limiter_blocked(a->limiter, peer)) {
+        return blocked(err); /* it was one of many tried at once */
     }
     if (rc < 0 || principal_of_row(&row, arena, ret, err) < 0) {
         return -(int)err->code;
@@ -221,12 +247,7 @@ static int check_key(struct auth *a, struct str key, struct str peer, struct are
 /* A session of the shared key has no row behind it: it is good as long as that key is the same. */
 static int check_shared_session(struct auth *a, const struct key_row *row, struct principal *ret,
                                 struct err *err) {
-    char hash[SHA256_HEX + 1];
-    if (!shared_key_valid(a)) {
-        return err_set(err, ERR_UNAUTHORIZED, "the session has ended; log in again");
-    }
-    hash_of(secret_reveal(a->profile->api_key), hash);
-    if (!crypto_equal(row->key_hash, str_z(hash))) {
+    if (!is_shared_key(a, row->key_hash)) {
         return err_set(err, ERR_UNAUTHORIZED, "the session has ended; log in again");
     }
     default_principal(a, ret);
@@ -269,9 +290,6 @@ int auth_check(struct auth *a, struct str key, struct str cookie, struct str pee
         default_principal(a, ret);
         return 0;
     }
-    if (limiter_blocked(a->limiter, peer)) {
-        return err_set(err, ERR_BUSY, "too many failed attempts; try again in a minute");
-    }
     if (key.n) {
         return check_key(a, key, peer, arena, ret, err);
     }
@@ -298,7 +316,8 @@ int auth_login(struct auth *a, struct str key, struct str peer, struct arena *ar
     int64_t expires_us = now_us + SESSION_DAYS * INT64_C(86400000000);
     hash_of(key, key_hash);
     hash_of(secret_reveal(token), token_hash);
-    if (session_insert(a->db, str_z(token_hash), str_z(key_hash), now_us, expires_us, err) < 0) {
+    if (sessions_sweep(a->db, now_us, err) < 0 ||
+        session_insert(a->db, str_z(token_hash), str_z(key_hash), now_us, expires_us, err) < 0) {
         return err_prefix(err, "storing the session");
     }
     *ret_token = arena_str(arena, secret_reveal(token));

@@ -35,9 +35,9 @@ may_yield int auth_seed(struct auth *auth, struct err *err) must_check;
 
 /* The key from X-API-Key, `Authorization: Bearer`, or the api_key parameter; or the session
  * cookie's token; both may be empty. peer: for the limit on failed attempts (10 a minute an
- * address, then ERR_BUSY for a while). ERR_UNAUTHORIZED otherwise. Recently seen keys are answered
- * from a bounded cache: a revoked one works for 10 s at most. last_used is written at most once a
- * minute. */
+ * address, then ERR_BUSY until a minute is over; sessions and generated keys that are right still
+ * pass). ERR_UNAUTHORIZED otherwise. Recently seen keys are answered from a bounded cache: a
+ * revoked one works for 10 s at most. last_used is written at most once a minute. */
 may_yield int auth_check(struct auth *auth, struct str key, struct str cookie, struct str peer,
                          struct arena *arena, struct principal *ret, struct err *err) must_check;
 

@@ -1,5 +1,7 @@
 #include "auth/limiter.h"
 
+#include <arpa/inet.h>
+
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -40,6 +42,22 @@ void limiter_free(struct limiter *l) {
     mem_free(l);
 }
 
+/* Whoever has one IPv6 address has the 2^64 of its network: they count as one. */
+static struct str subject_of(struct str address, char buffer[INET6_ADDRSTRLEN]) {
+    struct in6_addr v6;
+    if (address.n == 0 || address.n >= INET6_ADDRSTRLEN) {
+        return str_head(address, INET6_ADDRSTRLEN);
+    }
+    memcpy(buffer, address.p, address.n);
+    buffer[address.n] = '\0';
+    if (inet_pton(AF_INET6, buffer, &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6)) {
+        return address;
+    }
+    memset(v6.s6_addr + 8, 0, 8);
+    inet_ntop(AF_INET6, &v6, buffer, INET6_ADDRSTRLEN);
+    return str_z(buffer);
+}
+
 /* The address's entry, unless its minute is over. */
 static struct entry *current(struct limiter *l, struct str address) {
     struct entry *e = map_get(&l->by_address, address);
@@ -51,11 +69,14 @@ static struct entry *current(struct limiter *l, struct str address) {
 }
 
 bool limiter_blocked(struct limiter *l, struct str address) {
-    const struct entry *e = current(l, address);
+    char buffer[INET6_ADDRSTRLEN];
+    const struct entry *e = current(l, subject_of(address, buffer));
     return e && e->failures >= LIMITER_MAX_FAILURES;
 }
 
 void limiter_failed(struct limiter *l, struct str address) {
+    char buffer[INET6_ADDRSTRLEN];
+    address = subject_of(address, buffer);
     struct entry *e = current(l, address);
     if (!e) {
         if (map_count(&l->by_address) >= LIMITER_ADDRESSES) {

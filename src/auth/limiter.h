@@ -1,5 +1,6 @@
 /* Failed attempts by address: ten in a minute, then the address waits until the minute is over.
- * Bounded; the address that failed longest ago makes room. */
+ * An IPv6 network of 64 bits is one address. Bounded; the address that failed longest ago makes
+ * room. */
 #pragma once
 #include <stdbool.h>
 
