@@ -45,11 +45,11 @@ int call_read_json(struct call *c, bool optional, json_t **ret, struct err *err)
                    ? call_fail(c, &problem_body_timeout, err, "the body did not arrive in time")
                    : -(int)err->code;
     }
-    if (body.n == 0 && optional) {
+    if (body.n == 0 && optional && type.n == 0) {
         *ret = json_object();
         return 0;
     }
-    if (body.n > 0 && !is_json(type)) {
+    if (!is_json(type) && (body.n > 0 || type.n > 0)) {
         return call_fail(c, &problem_unsupported_media_type, err,
                          "the body must be application/json");
     }
@@ -153,19 +153,30 @@ int call_respond_empty(struct call *c, int status, const struct http_field *fiel
     return 0;
 }
 
+static bool is_openai(const struct http_request *r) {
+    return route_is_openai(http_path(r));
+}
+
+void call_write_problem(const struct http_request *request, const struct problem *p,
+                        struct str detail, struct strbuf *ret_body, const char **ret_content_type) {
+    if (is_openai(request)) {
+        problem_write_openai(ret_body, p, detail);
+        *ret_content_type = "application/json";
+    } else {
+        problem_write(ret_body, p, detail, http_request_id(request));
+        *ret_content_type = "application/problem+json";
+    }
+}
+
 void call_respond_error(struct call *c, const struct err *err, const struct http_field *fields,
                         size_t n_fields) {
     const struct problem *p = c->problem ? c->problem : problem_of(err->code);
     struct strbuf body cleanup(strbuf_done) = STRBUF(16 * 1024);
     struct http_field all[MAX_FIELDS];
     char seconds[12];
-    bool openai = c->route && c->route->errors == ERRORS_OPENAI;
-    if (openai) {
-        problem_write_openai(&body, p, problem_detail(p, err));
-    } else {
-        problem_write(&body, p, problem_detail(p, err), http_request_id(c->request));
-    }
+    const char *type;
     size_t n = add_fields(all, fields, n_fields);
+    call_write_problem(c->request, p, problem_detail(p, err), &body, &type);
     if (p->retry_after_s && n < MAX_FIELDS) {
         snprintf(seconds, sizeof seconds, "%u", p->retry_after_s);
         all[n++] = (struct http_field){"Retry-After", str_z(seconds)};
@@ -176,14 +187,14 @@ void call_respond_error(struct call *c, const struct err *err, const struct http
     if (p->status == 426 && n < MAX_FIELDS) {
         all[n++] = (struct http_field){"Sec-WebSocket-Version", STR("13")};
     }
-    if (openai && p->of_turn && n < MAX_FIELDS) { /* the thread has the message: not again */
+    if (is_openai(c->request) && p->of_turn && n < MAX_FIELDS) {
+        /* The thread has the message: its clients would send it again by themselves. */
         all[n++] = (struct http_field){"X-Should-Retry", STR("false")};
     }
-    http_respond(c->request,
-                 &(struct http_response){.status = p->status,
-                                         .content_type = openai ? "application/json"
-                                                                : "application/problem+json",
-                                         .fields = all,
-                                         .n_fields = n,
-                                         .body = strbuf_str(&body)});
+    struct http_response response = {.status = p->status,
+                                     .content_type = type,
+                                     .fields = all,
+                                     .n_fields = n,
+                                     .body = strbuf_str(&body)};
+    http_respond(c->request, &response);
 }

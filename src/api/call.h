@@ -24,8 +24,8 @@ struct call {
 int call_fail(struct call *c, const struct problem *p, struct err *err, const char *fmt, ...)
     printf_like(4, 5) must_check;
 
-/* The body as a JSON object, at most the route's maximum. An empty body gives an empty object when
- * `optional`. */
+/* The body as a JSON object, at most the route's maximum. No body and no type gives an empty object
+ * when `optional`. */
 may_yield int call_read_json(struct call *c, bool optional, json_t **ret, struct err *err)
     must_check;
 
@@ -48,6 +48,9 @@ may_yield int call_respond_with(struct call *c, int status, const struct strbuf 
     must_check;
 may_yield int call_respond_empty(struct call *c, int status, const struct http_field *fields,
                                  size_t n_fields);
-/* Writes the problem document (or OpenAI's shape) for err. */
+/* The body of an error: a problem document, or OpenAI's shape where its clients look for it. */
+void call_write_problem(const struct http_request *request, const struct problem *p,
+                        struct str detail, struct strbuf *ret_body, const char **ret_content_type);
+/* Answers with it. */
 may_yield void call_respond_error(struct call *c, const struct err *err,
                                   const struct http_field *fields, size_t n_fields);

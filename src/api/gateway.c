@@ -49,9 +49,6 @@ static int no_route(struct call *c, const struct strbuf *allow, struct err *err)
     if (allow->n == 0) {
         return err_set(err, ERR_NOT_FOUND, "there is nothing at this address");
     }
-    if (str_eq(http_method(c->request), STR("OPTIONS"))) {
-        return call_respond_empty(c, 204, &(struct http_field){"Allow", strbuf_str(allow)}, 1);
-    }
     return call_fail(c, &problem_method_not_allowed, err, "this address takes %s", strbuf_z(allow));
 }
 
@@ -107,10 +104,9 @@ void api_on_done(const struct http_request *request, int status, uint64_t bytes_
     }
 }
 
-void api_write_error(int status, struct str detail, struct strbuf *ret_body,
-                     const char **ret_content_type) {
+void api_write_error(const struct http_request *request, int status, struct str detail,
+                     struct strbuf *ret_body, const char **ret_content_type) {
     struct problem p = *problem_of_status(status);
     p.status = status;
-    problem_write(ret_body, &p, detail, NULL);
-    *ret_content_type = "application/problem+json";
+    call_write_problem(request, &p, detail, ret_body, ret_content_type);
 }

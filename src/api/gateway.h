@@ -37,5 +37,5 @@ void gateway_done(struct gateway *g);
 may_yield void api_handle(struct http_request *request, void *gateway);
 void api_on_done(const struct http_request *request, int status, uint64_t bytes_sent,
                  int64_t duration_us, void *gateway);
-void api_write_error(int status, struct str detail, struct strbuf *ret_body,
-                     const char **ret_content_type);
+void api_write_error(const struct http_request *request, int status, struct str detail,
+                     struct strbuf *ret_body, const char **ret_content_type);

@@ -28,12 +28,27 @@ static int read_turn_id(struct call *c, struct str *ret, struct err *err) {
     return 0;
 }
 
+/* OpenAI's clients say null where they mean nothing. */
+static bool is_given(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    return value && !json_is_null(value);
+}
+
+static int read_stream_options(const json_t *body, struct openai_options *o, struct err *err) {
+    const json_t *options = json_object_get(body, "stream_options");
+    if (is_given(body, "stream") && json_want_bool(body, "stream", &o->stream, err) < 0) {
+        return -(int)err->code;
+    }
+    o->include_usage = json_bool(options, "include_usage", false);
+    return 0;
+}
+
 int openai_read_options(struct call *c, const json_t *body, struct openai_options *ret,
                         struct turn_submission *submission, struct err *err) {
     struct openai_options o = {0};
     struct str model = {0};
     if (json_want_str(body, "model", INPUT_MAX_MODEL_BYTES, &model, err) < 0 ||
-        read_turn_id(c, &submission->turn_id, err) < 0) {
+        read_stream_options(body, &o, err) < 0 || read_turn_id(c, &submission->turn_id, err) < 0) {
         return -(int)err->code;
     }
     if (!model.p) {
@@ -48,8 +63,6 @@ int openai_read_options(struct call *c, const json_t *body, struct openai_option
     if (json_int(body, "n", 1) != 1) {
         return err_set(err, ERR_INVALID, "n: must be 1");
     }
-    o.stream = json_bool(body, "stream", false);
-    o.include_usage = json_bool(json_object_get(body, "stream_options"), "include_usage", false);
     submission->agent = str_z(agent);
     o.model = str_eq(model, STR("adjutant")) ? "adjutant" : agent;
     *ret = o;
@@ -58,7 +71,11 @@ int openai_read_options(struct call *c, const json_t *body, struct openai_option
 
 int openai_read_thread(struct call *c, const json_t *body, struct str *ret, struct err *err) {
     struct str header = http_header(c->request, "X-Thread-Id");
-    struct str id = header.n ? header : json_str(body, "user");
+    struct str id = STR_EMPTY;
+    if (is_given(body, "user") && json_want_str(body, "user", CALL_MAX_ID_BYTES, &id, err) < 0) {
+        return -(int)err->code;
+    }
+    id = header.n ? header : id;
     if (id.n && !call_id_valid(id)) {
         return err_set(err, ERR_INVALID,
                        "%s: names the thread, and must be at most %d printable ASCII characters "

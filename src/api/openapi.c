@@ -86,7 +86,7 @@ static void write_responses(struct jsonw *w, const struct route *r) {
     jsonw_key(w, "default");
     jsonw_object(w);
     jsonw_kstrz(w, "description", "an error");
-    if (r->errors == ERRORS_OPENAI) {
+    if (route_is_openai(str_z(r->pattern))) {
         write_content(w, "application/json", "OpenAIError");
     } else {
         write_content(w, "application/problem+json", "Problem");

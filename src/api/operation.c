@@ -23,6 +23,8 @@ static void look_at_database(struct gateway *g) {
 }
 
 static void write_health(const struct gateway *g, struct strbuf *out) {
+    char latency[32];
+    snprintf(latency, sizeof latency, "%.3f", (double)g->latency_us / 1000.0);
     struct jsonw w = jsonw_begin(out);
     jsonw_object(&w);
     jsonw_kstrz(&w, "status", g->db_healthy ? "ok" : "degraded");
@@ -32,8 +34,7 @@ static void write_health(const struct gateway *g, struct strbuf *out) {
     jsonw_object(&w);
     jsonw_kstrz(&w, "backend", db_backend(g->db) == DB_SQLITE ? "sqlite" : "postgresql");
     jsonw_kbool(&w, "healthy", g->db_healthy);
-    jsonw_key(&w, "latency_ms");
-    jsonw_double(&w, (double)g->latency_us / 1000.0);
+    jsonw_kraw(&w, "latency_ms", str_z(latency));
     jsonw_end_object(&w);
     jsonw_key(&w, "provider");
     jsonw_object(&w);

@@ -1,5 +1,9 @@
 #include "api/route.h"
 
+bool route_is_openai(struct str path) {
+    return str_starts(path, STR("/v1/"));
+}
+
 /* "{id}" is one segment that is not empty, "{path...}" all that is left. */
 bool route_matches(const char *pattern, struct str path, struct str ret_params[CALL_MAX_PARAMS]) {
     struct str want = str_z(pattern);

@@ -4,14 +4,12 @@
 #include "api/call.h"
 
 enum access { ACCESS_PUBLIC, ACCESS_USER, ACCESS_ADMIN };
-enum error_shape { ERRORS_PROBLEM, ERRORS_OPENAI };
 
 struct route {
     const char *method;
     const char *pattern; /* "/api/threads/{id}"; a last "{path...}" takes the rest */
     int (*handler)(struct call *call, struct err *err) may_yield;
     enum access access;
-    enum error_shape errors;
     size_t max_body_bytes;
     /* For the description: names of schemas in schemas.json, NULL when there is none. */
     const char *tag, *summary;
@@ -21,6 +19,8 @@ struct route {
 };
 
 const struct route *routes(size_t *ret_n);
+/* Whose clients expect errors in OpenAI's shape, whether there is such a route or not. */
+bool route_is_openai(struct str path);
 /* The pattern, its braces filled from the path; views into the path. */
 bool route_matches(const char *pattern, struct str path, struct str ret_params[CALL_MAX_PARAMS]);
 /* NULL: nothing there (allow stays empty), or only with other methods, which `allow` then lists.

@@ -7,7 +7,6 @@ enum { SMALL = 64 * 1024, LARGE = 8 * 1024 * 1024 };
 #define PUBLIC .access = ACCESS_PUBLIC
 #define USER .access = ACCESS_USER
 #define ADMIN .access = ACCESS_ADMIN
-#define OPENAI .access = ACCESS_USER, .errors = ERRORS_OPENAI
 
 static const struct route table[] = {
     /* chat and turns */
@@ -79,16 +78,15 @@ static const struct route table[] = {
     {"POST", "/agui", TO(agui), USER, .max_body_bytes = LARGE, .tag = "protocols",
      .summary = "AG-UI 1.0: RunAgentInput in, events out", .request = "RunAgentInput",
      .response = "EventStream", .status = 200},
-    {"GET", "/v1/models", TO(openai_models), OPENAI, .tag = "openai",
+    {"GET", "/v1/models", TO(openai_models), USER, .tag = "openai",
      .summary = "The assistant as a list of models", .response = "Any", .status = 200},
-    {"GET", "/v1/models/{id}", TO(openai_model), OPENAI, .tag = "openai",
+    {"GET", "/v1/models/{id}", TO(openai_model), USER, .tag = "openai",
      .summary = "One of these models", .response = "Any", .status = 200},
-    {"POST", "/v1/chat/completions", TO(openai_chat), OPENAI, .max_body_bytes = LARGE,
+    {"POST", "/v1/chat/completions", TO(openai_chat), USER, .max_body_bytes = LARGE,
      .tag = "openai", .summary = "OpenAI's Chat Completions", .request = "Any", .response = "Any",
      .status = 200},
-    {"POST", "/v1/responses", TO(openai_responses), OPENAI, .max_body_bytes = LARGE,
-     .tag = "openai", .summary = "OpenAI's Responses", .request = "Any", .response = "Any",
-     .status = 200},
+    {"POST", "/v1/responses", TO(openai_responses), USER, .max_body_bytes = LARGE, .tag = "openai",
+     .summary = "OpenAI's Responses", .request = "Any", .response = "Any", .status = 200},
 };
 
 const struct route *routes(size_t *ret_n) {

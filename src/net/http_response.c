@@ -183,7 +183,7 @@ static void error_response(struct http_request *r, int status, struct str detail
                            struct strbuf *body, struct http_response *ret) {
     const char *type = NULL;
     if (r->server->options.write_error) {
-        r->server->options.write_error(status, detail, body, &type);
+        r->server->options.write_error(r, status, detail, body, &type);
     }
     *ret = (struct http_response){.status = status, .content_type = type, .body = strbuf_str(body)};
 }

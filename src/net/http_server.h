@@ -28,9 +28,9 @@ struct http_server_options {
     void (*on_done)(const struct http_request *request, int status, uint64_t bytes_sent,
                     int64_t duration_us, void *context);
     /* Writes a whole error body for a failure the server itself answers (limits, bad syntax); sets
-     * the content type. May be NULL. */
-    void (*write_error)(int status, struct str detail, struct strbuf *ret_body,
-                        const char **ret_content_type);
+     * the content type. Of the request only as much is known as was read. May be NULL. */
+    void (*write_error)(const struct http_request *request, int status, struct str detail,
+                        struct strbuf *ret_body, const char **ret_content_type);
 
     /* 0 takes the default in brackets. */
     size_t max_header_bytes;      /* [16 KiB] request line and all fields */

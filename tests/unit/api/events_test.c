@@ -327,6 +327,8 @@ TEST_FIBER(openai_errors_have_openais_shape) {
         {"{\"model\":\"adjutant\",\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}",
          "invalid", 400},
         {ASK(",\"n\":2"), "invalid", 400},
+        {ASK(",\"stream\":\"yes\""), "invalid", 400},
+        {ASK(",\"user\":5"), "invalid", 400},
         {ASK(",\"user\":\"not a name\""), "invalid", 400},
     };
     struct wire_response r;

@@ -34,8 +34,12 @@ TEST_FIBER(unknown_addresses_and_methods) {
     CHECK_STR(wire_field(&r, "allow"), "GET, HEAD, POST");
     wire_response_done(&r);
     r = played_ask("OPTIONS /api/chat HTTP/1.1\r\n" HOST "\r\n");
-    CHECK_INT(r.status, 204);
+    check_problem(&r, 405, "method_not_allowed");
     CHECK_STR(wire_field(&r, "allow"), "POST");
+    wire_response_done(&r);
+    r = played_ask("GET /v1/nowhere HTTP/1.1\r\n" KEY "\r\n");
+    CHECK_INT(r.status, 404);
+    CHECK(str_starts(strbuf_str(&r.body), STR("{\"error\":{\"message\":")));
     wire_response_done(&r);
     played_stop();
 }
@@ -174,6 +178,10 @@ TEST_FIBER(bodies_are_checked) {
                 400, "invalid");
     ask_problem("POST /api/login HTTP/1.1\r\n" HOST JSON "Content-Length: 5000\r\n\r\n", 413,
                 "limit");
+    r = played_ask(POST_CHAT KEY JSON "Content-Length: 99999999999\r\n\r\n"); /* the server's own */
+    check_problem(&r, 413, "limit");
+    CHECK(str_find(strbuf_str(&r.body), STR("\"request_id\":\"")) != SIZE_MAX);
+    wire_response_done(&r);
     strbuf_addz(&deep, "{\"message\":");
     for (int i = 0; i < 100; i++) {
         strbuf_addc(&deep, '[');

@@ -134,7 +134,9 @@ static void on_done(const struct http_request *r, int status, uint64_t bytes, in
     seen->last_bytes = bytes;
 }
 
-static void write_error(int status, struct str detail, struct strbuf *body, const char **type) {
+static void write_error(const struct http_request *request, int status, struct str detail,
+                        struct strbuf *body, const char **type) {
+    (void)request;
     strbuf_addf(body, "error %d: %.*s", status, STR_ARG(detail));
     *type = "text/plain";
 }
