@@ -34,6 +34,11 @@ struct distillation {
     size_t budget_bytes;
 };
 
+/* From three quarters of either budget on: the turns that come while it is made still fit. */
+static bool near_budget(size_t n_messages, size_t bytes, size_t budget_bytes) {
+    return n_messages > TURN_HISTORY_MESSAGES / 4 * 3 || bytes > budget_bytes / 4 * 3;
+}
+
 /* ---- what is condensed ---- */
 
 /* The newest message that goes into the summary: a quarter of the budget stays as it is, from a
@@ -143,8 +148,14 @@ static int distill(struct distillation *d, struct err *err) {
                      TURN_HISTORY_MESSAGES, d->budget_bytes, &d->arena, &m, &n, err) < 0) {
         return -(int)err->code;
     }
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes += m[i].json.n;
+    }
     size_t old = count_old(m, n, d->budget_bytes / 4);
-    if (old == 0 || (old == 1 && str_eq(m[0].role, STR("summary")))) {
+    /* The turn that asked for it may have begun before the last summary was there. */
+    if (!near_budget(n, bytes, d->budget_bytes) || old == 0 ||
+        (old == 1 && str_eq(m[0].role, STR("summary")))) {
         return 0;
     }
     if (ask(d, transcript(d, m, old), &endpoint, &r, err) < 0) {
@@ -173,19 +184,13 @@ static void distill_main(void *arg) {
     mem_free(d);
 }
 
-/* From three quarters of either budget on: the turns that come while it is made still fit. */
-static bool is_due(const struct turn *t) {
-    return t->history_bytes > t->budget_bytes / 4 * 3 ||
-           t->n_messages > TURN_HISTORY_MESSAGES / 4 * 3;
-}
-
 void distill_consider(struct turn *t) {
     struct turn_engine *e = t->engine;
     struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
     struct err err;
     struct str thread = turn_thread_key(t->user_id, t->thread_id, &key);
-    if (!is_due(t) || e->stopping || map_get(&e->distilling, thread) ||
-        map_count(&e->distilling) >= MAX_CONCURRENT) {
+    if (!near_budget(t->n_messages, t->history_bytes, t->budget_bytes) || e->stopping ||
+        map_get(&e->distilling, thread) || map_count(&e->distilling) >= MAX_CONCURRENT) {
         return;
     }
     struct distillation *d = mem_alloc(sizeof *d);

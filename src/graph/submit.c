@@ -232,11 +232,15 @@ int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct t
     if (check_submission(e, s, err) < 0) {
         return -(int)err->code;
     }
-    if (s->turn_id.n && find_turn(e, s->user_id, s->turn_id)) {
+    if (s->turn_id.n) {
+        /* Before anything begins: a repetition must not even ask the model. */
         if (wait_while_pending(e, s->user_id, s->turn_id, err) < 0) {
             return -(int)err->code;
         }
-        return follow_existing(e, s->user_id, s->turn_id, ret, err);
+        int known = follow_existing(e, s->user_id, s->turn_id, ret, err);
+        if (known == 0 || err->code != ERR_NOT_FOUND) {
+            return known;
+        }
     }
     struct turn *t = new_turn(e, s, err);
     if (!t) {
