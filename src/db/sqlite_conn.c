@@ -128,12 +128,17 @@ static int on_wal(void *arg, sqlite3 *handle, const char *name, int frames) {
 
 /* ---- opening ---- */
 
+/* Only a file that was not there is opened: closing any descriptor of a database drops all locks
+ * this process has on it (POSIX), and then another process that closes it last would remove the
+ * write-ahead log under our connections. */
 static int make_file(const char *path, struct err *err) {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST) {
         return err_set(err, ERR_IO, "cannot open the database %s: %s", path, strerror(errno));
     }
-    close(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
     return 0;
 }
 

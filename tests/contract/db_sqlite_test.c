@@ -1,9 +1,11 @@
 /* What only SQLite has: one writer with group commit, a file, a log beside it, other processes. */
+#include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -256,6 +258,31 @@ SQLITE(a_foreign_lock_is_waited_for) {
     CHECK_INT(things_count(db), 2);
     sqlite3_close(other);
     db_close(db);
+}
+
+/* Asks in another process, as a process does not see its own locks. */
+static bool is_locked(const char *path) {
+    pid_t child = fork();
+    if (child == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        _exit(fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 1 : 0);
+    }
+    int status = 0;
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 1;
+}
+
+/* Without this lock another program that closes the database last removes the log under us. */
+SQLITE(an_open_database_stays_locked) {
+    struct db *db = things_open(backend);
+    struct err err;
+    REQUIRE(db);
+    CHECK_OK(RUN(db, DB_WRITE, &sql_insert, NULL, &err, db_text(STR("a")), db_int(1)), &err);
+    CHECK_INT(things_count(db), 1);
+    CHECK(is_locked(backend->path));
+    db_close(db);
+    CHECK(!is_locked(backend->path));
 }
 
 static void fill_queue(void *arg) {
