@@ -116,7 +116,7 @@ int access_check(struct call *c, enum access access, struct err *err) {
     if (c->principal.from_cookie && changes_something(c) && access_check_origin(c, true, err) < 0) {
         return -(int)err->code;
     }
-    if (access == ACCESS_ADMIN && c->principal.role != ROLE_ADMIN && !open) {
+    if (access == ACCESS_ADMIN && c->principal.role != ROLE_ADMIN) {
         return err_set(err, ERR_FORBIDDEN, "this is for the operator (an admin's key)");
     }
     return 0;

@@ -226,7 +226,7 @@ static int check_key(struct auth *a, struct str key, struct str peer, struct are
         default_principal(a, ret);
         return 0;
     }
-    if (principal_cache_get(a->cache, str_z(hash), arena, ret)) {
+    if (principal_cache_get(a->cache, str_z(hash), arena, ret) && !ret->from_cookie) {
         return 0;
     }
     int rc = key_get(a->db, str_z(hash), arena, &row, err);
@@ -262,7 +262,8 @@ static int check_cookie(struct auth *a, struct str token, struct arena *arena,
         return err_set(err, ERR_UNAUTHORIZED, "the session has ended; log in again");
     }
     hash_of(token, hash);
-    if (!principal_cache_get(a->cache, str_z(hash), arena, ret)) {
+    /* Keys and sessions share the cache: what is cached as the one is not the other. */
+    if (!principal_cache_get(a->cache, str_z(hash), arena, ret) || !ret->from_cookie) {
         int rc = session_get(a->db, str_z(hash), clock_now_us(), arena, &row, err);
         if (rc == -ERR_NOT_FOUND) {
             return err_set(err, ERR_UNAUTHORIZED, "the session has ended; log in again");
@@ -274,9 +275,9 @@ static int check_cookie(struct auth *a, struct str token, struct arena *arena,
         if (rc < 0) {
             return rc;
         }
+        ret->from_cookie = true;
         principal_cache_put(a->cache, str_z(hash), ret);
     }
-    ret->from_cookie = true;
     return 0;
 }
 

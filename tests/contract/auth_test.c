@@ -202,6 +202,9 @@ BOTH_BACKENDS(a_session_goes_with_its_logout_and_its_key) {
     REQUIRE_OK(check(&i, key, first, "p", &p), &i.f.err); /* a key wins */
     CHECK(!p.from_cookie);
     CHECK_FAILS(check(&i, STR("wrong"), first, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
+    /* both are cached, each as what it is */
+    CHECK_FAILS(check(&i, first, STR_EMPTY, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
+    CHECK_FAILS(check(&i, STR_EMPTY, key, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
     REQUIRE_OK(auth_logout(i.auth, first, &i.f.err), &i.f.err);
     CHECK_FAILS(check(&i, STR_EMPTY, first, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
     crypto_sha256_hex(key, hash);
