@@ -160,6 +160,9 @@ static void write_turns(const struct gateway *g, struct strbuf *out) {
     labelled(out, "turns_ended_total", "outcome", "done", t.done);
     labelled(out, "turns_ended_total", "outcome", "failed", t.failed);
     labelled(out, "turns_ended_total", "outcome", "cancelled", t.cancelled);
+    head(out, "tokens_total", "counter", "Tokens of answered model calls.");
+    labelled(out, "tokens_total", "direction", "input", t.input_tokens);
+    labelled(out, "tokens_total", "direction", "output", t.output_tokens);
     value(out, "turns_adopted_total", "counter", "Turns taken over from dead owners.",
           (double)t.adopted);
     value(out, "leases_lost_total", "counter", "Turns another process took away.",

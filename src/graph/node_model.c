@@ -167,6 +167,8 @@ static void settle_usage(struct turn *t, const struct llm_result *r) {
     t->used.cached_input_tokens += u->cached_input_tokens;
     t->used.cache_write_tokens += u->cache_write_tokens;
     t->used.reasoning_tokens += u->reasoning_tokens;
+    t->engine->stats.input_tokens += (uint64_t)u->input_tokens;
+    t->engine->stats.output_tokens += (uint64_t)u->output_tokens;
     t->used_provider = t->changes.usage.provider;
     t->used_model = t->changes.usage.model;
 }

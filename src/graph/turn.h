@@ -59,5 +59,6 @@ may_yield int turn_cancel_thread(struct turn_engine *e, struct str user_id, stru
 struct turn_engine_stats {
     unsigned running, queued_here;
     uint64_t accepted, done, failed, cancelled, adopted, lost_leases;
+    uint64_t input_tokens, output_tokens; /* of answered model calls */
 };
 struct turn_engine_stats turn_engine_stats(const struct turn_engine *e);

@@ -346,7 +346,7 @@ int turn_cancel_thread(struct turn_engine *e, struct str user_id, struct str thr
 
 struct turn_engine_stats turn_engine_stats(const struct turn_engine *e) {
     (void)e;
-    return (struct turn_engine_stats){.running = 1, .done = 7};
+    return (struct turn_engine_stats){.running = 1, .done = 7, .output_tokens = 5};
 }
 
 /* ---- the server and its clients ---- */

@@ -88,6 +88,7 @@ TEST_FIBER(metrics_are_the_operators) {
     CHECK(str_find(text, STR("adjutant_http_requests_total{route=\"GET "
                              "/metrics\",status=\"4xx\"} 1\n")) != SIZE_MAX);
     CHECK(str_find(text, STR("adjutant_turns_ended_total{outcome=\"done\"} 7\n")) != SIZE_MAX);
+    CHECK(str_find(text, STR("adjutant_tokens_total{direction=\"output\"} 5\n")) != SIZE_MAX);
     CHECK(str_find(text, STR("adjutant_resident_memory_bytes ")) != SIZE_MAX);
     CHECK(str_find(text, STR("le=\"+Inf\"} 1\n")) != SIZE_MAX);
     wire_response_done(&r);
