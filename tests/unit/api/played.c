@@ -36,12 +36,13 @@ int auth_check(struct auth *auth, struct str key, struct str cookie, struct str 
                struct arena *arena, struct principal *ret, struct err *err) {
     (void)auth, (void)peer;
     fiber_point();
-    bool admin = str_eq(key, STR(PLAYED_ADMIN_KEY)), user = str_eq(key, STR(PLAYED_USER_KEY));
+    bool boss = str_eq(key, STR(PLAYED_ADMIN_KEY)), user = str_eq(key, STR(PLAYED_USER_KEY));
+    bool admin = boss || played.mode == AUTH_OPEN;
     bool by_cookie = !key.n && str_eq(cookie, STR(PLAYED_COOKIE));
     if (played.mode != AUTH_OPEN && (played.keys_revoked || (!admin && !user && !by_cookie))) {
         return err_set(err, ERR_UNAUTHORIZED, "no valid key");
     }
-    *ret = (struct principal){.user_id = arena_str(arena, admin ? STR("boss") : STR("me")),
+    *ret = (struct principal){.user_id = arena_str(arena, boss ? STR("boss") : STR("me")),
                               .role = admin ? ROLE_ADMIN : ROLE_PERSONAL,
                               .allow_operator_llm = !by_cookie,
                               .from_cookie = by_cookie};
