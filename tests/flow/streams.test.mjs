@@ -64,7 +64,7 @@ eachBackend('resuming', (start) => {
     await one.all();
     const events = await followed.all();
     checkEvents(events);
-    assert.equal(view(events).text, 'here');
+    assert.equal(view(events).last, 'here');
   });
 
   test('over the WebSocket', async () => {

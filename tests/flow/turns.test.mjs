@@ -63,7 +63,7 @@ eachBackend('order', (start) => {
     assert.equal((await g.turn(two.turn_id)).state, 'queued');
     const followed = await g.follow(three.turn_id);
     checkEvents(await one.all());
-    assert.match(view(await followed.all()).text, /^5 messages/);
+    assert.match(view(await followed.all()).last, /^5 messages/);
     const roles = (await g.messages(thread)).map((m) => m.role);
     assert.equal(roles.filter((r) => r === 'assistant').length, 3);
     assert.deepEqual((await g.messages(thread)).filter((m) => m.role === 'assistant').map((m) => m.turn_id), [one.turnId, two.turn_id, three.turn_id]);

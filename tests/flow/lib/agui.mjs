@@ -55,6 +55,11 @@ export class View {
     return [...this.messages.values()].filter((m) => m.role === 'assistant' && m.text).map((m) => m.text).join('\n');
   }
 
+  /** What the assistant said last; a snapshot brings the whole thread. */
+  get last() {
+    return [...this.messages.values()].filter((m) => m.role === 'assistant' && m.text).at(-1)?.text;
+  }
+
   get reasoning() {
     return [...this.messages.values()].filter((m) => m.role === 'reasoning').map((m) => m.text).join('');
   }
