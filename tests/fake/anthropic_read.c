@@ -14,7 +14,10 @@ struct walk {
     struct fake_problem *p;
     bool thinking_enabled;
     unsigned cache_marks;
-    size_t index;             /* of the message */
+    size_t index; /* of the message */
+    size_t last_assistant;
+    bool assistant_before;    /* the message before was the assistant's */
+    bool other_came;          /* a block that is no result, in the user's turn at hand */
     struct str open[MAX_IDS]; /* calls of the message before, waiting for results */
     struct str names[MAX_IDS];
     size_t n_open;
@@ -190,12 +193,8 @@ static int read_assistant(struct walk *w, const json_t *content, bool is_last) {
     char where[80];
     size_t i;
     json_t *block;
-    w->n_open = 0;
     json_array_foreach (content, i, block) {
         snprintf(where, sizeof where, "messages.%zu.content.%zu.", w->index, i);
-        if (!str_eq(json_str(block, "type"), STR("tool_use")) && w->n_open > 0) {
-            return INVALID(w->p, "%stype: `tool_use` blocks must come last", where);
-        }
         if (read_assistant_block(w, block, where) < 0) {
             return -1;
         }
@@ -276,16 +275,16 @@ static int read_user(struct walk *w, const json_t *content) {
     char where[80];
     size_t i;
     json_t *block;
-    bool other_came = false;
     json_array_foreach (content, i, block) {
         struct str type = json_str(block, "type");
         snprintf(where, sizeof where, "messages.%zu.content.%zu.", w->index, i);
         int rc;
         if (str_eq(type, STR("tool_result"))) {
-            rc = other_came ? INVALID(w->p, "%stype: `tool_result` blocks must come first", where)
-                            : read_tool_result(w, block, where);
+            rc = w->other_came
+                     ? INVALID(w->p, "%stype: `tool_result` blocks must come first", where)
+                     : read_tool_result(w, block, where);
         } else if (str_eq(type, STR("text")) || str_eq(type, STR("image"))) {
-            other_came = true;
+            w->other_came = true;
             rc = (type.n == 4 ? read_text_block : read_image_block)(w, block, where);
         } else {
             rc = INVALID(w->p, "%sInput tag '%.*s' found using 'type' does not match", where,
@@ -295,7 +294,7 @@ static int read_user(struct walk *w, const json_t *content) {
             return -1;
         }
     }
-    return check_all_answered(w);
+    return 0;
 }
 
 static void saw(struct walk *w, bool assistant) {
@@ -306,6 +305,13 @@ static void saw(struct walk *w, bool assistant) {
         fake_saw_user(w->c, text);
     }
     strbuf_reset(&w->text);
+}
+
+/* Messages of one role in a row are one turn; calls are answered by the user's turn behind them. */
+static int begin_turn(struct walk *w, bool assistant) {
+    w->assistant_before = assistant;
+    w->other_came = false;
+    return assistant ? check_all_answered(w) : 0;
 }
 
 static int read_message(struct walk *w, const json_t *message, size_t n) {
@@ -322,11 +328,8 @@ static int read_message(struct walk *w, const json_t *message, size_t n) {
     if (!assistant && !str_eq(role, STR("user"))) {
         return INVALID(w->p, "messages: Unexpected role \"%.*s\"", STR_ARG(role));
     }
-    if (assistant != (w->index % 2 == 1)) {
-        return INVALID(w->p,
-                       "messages: roles must alternate between \"user\" and \"assistant\", "
-                       "but found multiple \"%.*s\" roles in a row",
-                       STR_ARG(role));
+    if (assistant && w->index == 0) {
+        return INVALID(w->p, "messages: first message must use the \"user\" role");
     }
     if (assistant && w->index == n - 1) {
         return INVALID(w->p, "This model does not support assistant message prefill. The "
@@ -335,13 +338,19 @@ static int read_message(struct walk *w, const json_t *message, size_t n) {
     if (plain.p ? is_blank(plain) : json_array_size(content) == 0) {
         return INVALID(w->p, "messages.%zu: all messages must have non-empty content", w->index);
     }
+    if (assistant != w->assistant_before && begin_turn(w, assistant) < 0) {
+        return -1;
+    }
     if (plain.p) {
         strbuf_add(&w->text, plain);
+        w->other_came = true;
     }
-    if ((assistant ? read_assistant(w, content, w->index + 2 == n) : read_user(w, content)) < 0) {
+    bool is_last = w->index == w->last_assistant;
+    if ((assistant ? read_assistant(w, content, is_last) : read_user(w, content)) < 0) {
         return -1;
     }
     saw(w, assistant);
+    w->c->n_messages++;
     return 0;
 }
 
@@ -457,11 +466,16 @@ static int walk_body(struct walk *w, json_t *body) {
         w->c->cache_key = arena_str(w->c->arena, strbuf_str(&prefix));
     }
     json_array_foreach (messages, w->index, message) {
+        if (str_eq(json_str(message, "role"), STR("assistant"))) {
+            w->last_assistant = w->index;
+        }
+    }
+    json_array_foreach (messages, w->index, message) {
         if (read_message(w, message, n) < 0) {
             return -1;
         }
     }
-    return 0;
+    return check_all_answered(w);
 }
 
 int fake_anthropic_read(json_t *body, struct fake_conversation *c, struct fake_problem *p) {
@@ -471,7 +485,6 @@ int fake_anthropic_read(json_t *body, struct fake_conversation *c, struct fake_p
     w->text = STRBUF(FAKE_MAX_BODY_BYTES);
     c->model = json_str(body, "model");
     c->stream = json_bool(body, "stream", false);
-    c->n_messages = json_array_size(json_object_get(body, "messages"));
     int rc = walk_body(w, body);
     map_done(&w->seen);
     strbuf_done(&w->text);

@@ -31,7 +31,7 @@ struct fake_conversation {
     struct arena *arena;
     struct str model;
     bool stream, include_usage;
-    size_t n_messages;
+    size_t n_messages;                            /* without system prompts */
     struct str last_user;                         /* what a person wrote last */
     unsigned rounds;                              /* of tool calls behind it */
     struct fake_result results[FAKE_MAX_RESULTS]; /* of the last round */

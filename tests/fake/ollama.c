@@ -67,6 +67,7 @@ static int read_message(struct fake_conversation *c, const json_t *message,
     if (check_images(json_object_get(message, "images"), p) < 0) {
         return -1;
     }
+    c->n_messages += !str_eq(role, STR("system"));
     if (str_eq(role, STR("system"))) {
         c->system = text;
     } else if (str_eq(role, STR("user"))) {
@@ -107,7 +108,6 @@ static int read_body(json_t *body, struct fake_conversation *c, struct fake_prob
     c->model = json_str(body, "model");
     c->stream = json_bool(body, "stream", true);
     c->include_usage = true;
-    c->n_messages = json_array_size(messages);
     think = json_object_get(body, "think");
     if (c->model.n == 0) {
         return fake_problem(p, 400, NULL, "model is required");

@@ -201,11 +201,13 @@ static int read_message(struct walk *w, const json_t *message) {
         return INVALID(w->p, "Unknown parameter: 'messages[%zu].%s'.", w->index, odd);
     }
     if (str_eq(role, STR("tool"))) {
+        w->c->n_messages++;
         return read_tool(w, message);
     }
     if (check_all_answered(w) < 0) {
         return -1;
     }
+    w->c->n_messages += !str_eq(role, STR("system")) && !str_eq(role, STR("developer"));
     w->n_open = 0;
     w->n_answered = 0;
     if (str_eq(role, STR("assistant"))) {
@@ -316,7 +318,6 @@ static int read_body(json_t *body, struct fake_conversation *c, struct fake_prob
     c->model = json_str(body, "model");
     c->stream = json_bool(body, "stream", false);
     c->include_usage = json_bool(json_object_get(body, "stream_options"), "include_usage", false);
-    c->n_messages = json_array_size(messages);
     rc = check_top(body, w);
     json_array_foreach (messages, w->index, message) {
         rc = rc < 0 ? rc : read_message(w, message);

@@ -67,7 +67,7 @@ describe('two gateways on one PostgreSQL', { skip }, () => {
     const waiting = await a.chat('[echo-messages]', { thread_id: thread, wait: false });
     await a.kill();
     await s.all();
-    const rest = await b.follow(s.turnId, s.events.at(-1).id);
+    const rest = await b.follow(s.turnId, s.lastId);
     const events = [...s.events, ...await rest.all()];
     assert.equal(events.at(-1).json.type, 'RUN_FINISHED');
     const messages = (await b.messages(thread)).filter((m) => m.turn_id === s.turnId);

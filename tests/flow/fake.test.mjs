@@ -31,7 +31,8 @@ describe('Anthropic', () => {
     'no version': [{ messages: [user('x')] }, 400, /anthropic-version/, { 'x-api-key': KEY }],
     'no messages': [{ messages: [] }, 400, /at least one message/],
     'no max_tokens': [{ max_tokens: undefined, messages: [user('x')] }, 400, /max_tokens: Field required/],
-    'two users in a row': [{ messages: [user('x'), user('y')] }, 400, /roles must alternate/],
+    'the assistant first': [{ messages: [assistant('x'), user('y')] }, 400, /first message must use/],
+    'a result that comes a turn late': [{ messages: [user('x'), assistant([use('a')]), user('y'), user([result('a')])] }, 400, /must come first/],
     'prefill': [{ messages: [user('x'), assistant('y')] }, 400, /prefill/],
     'system role': [{ messages: [{ role: 'system', content: 'x' }] }, 400, /Unexpected role/],
     'unknown member': [{ messages: [{ ...user('x'), id: '1' }] }, 400, /Extra inputs/],
@@ -64,6 +65,11 @@ describe('Anthropic', () => {
     assert.equal((await again(first.content)).status, 200);
     await refused(again(first.content.slice(1)), 400, /must start with a thinking block/);
     await refused(again([{ ...first.content[0], thinking: 'else' }, first.content[1]]), 400, /Invalid `signature`/);
+  });
+
+  test('messages of one role in a row are one turn', async () => {
+    const split = { messages: [user('x'), user('y'), assistant([use('a'), use('b')]), user([result('a')]), user([result('b')]), user('[echo-messages]')] };
+    assert.match((await anthropic(split)).text, /6 messages/);
   });
 
   test('a prefix that was seen is read from the cache', async () => {

@@ -119,6 +119,11 @@ export class EventStream {
     return this.events;
   }
 
+  /** The number to come back with. */
+  get lastId() {
+    return this.events.findLast((e) => e.id !== undefined)?.id;
+  }
+
   summary() {
     return this.events.slice(-12).map((e) => e.json?.type ?? e.data.slice(0, 60)).join(' ');
   }
@@ -141,7 +146,7 @@ export async function within(promise, ms) {
   }
 }
 
-/** Tries until `attempt` gives something true; the last error or value is told when time is up. */
+/** Tries until `attempt` gives something true or throws an error marked fatal. */
 export async function eventually(attempt, { deadlineMs = 20_000, everyMs = 50, what = 'it' } = {}) {
   const at = Date.now() + deadlineMs;
   for (;;) {
@@ -151,6 +156,7 @@ export async function eventually(attempt, { deadlineMs = 20_000, everyMs = 50, w
       if (value) return value;
       last = value;
     } catch (e) {
+      if (e.fatal) throw e;
       last = e;
     }
     if (Date.now() > at) throw new Error(`${what} did not happen within ${deadlineMs} ms; last: ${last?.stack ?? last}`);

@@ -72,7 +72,7 @@ export class Program {
 function plainEnvironment(more) {
   const env = { PATH: process.env.PATH, HOME: os.tmpdir(), LANG: 'C.UTF-8', ...more };
   for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS', 'ADJUTANT_CHAOS']) {
-    if (process.env[name]) env[name] = process.env[name];
+    if (process.env[name]) env[name] ??= process.env[name];
   }
   env.ASAN_OPTIONS ??= 'detect_stack_use_after_return=0:abort_on_error=1';
   env.UBSAN_OPTIONS ??= 'halt_on_error=1:print_stacktrace=1';
@@ -96,7 +96,7 @@ export class Fake {
     this.program = new Program([FAKE], ['--listen', `127.0.0.1:${this.port}`, '--key', this.key, ...this.args], plainEnvironment());
     this.url = `http://127.0.0.1:${this.port}`;
     await eventually(() => {
-      if (this.program.end) throw new Error(`the fake model ended: ${this.program.output}`);
+      if (this.program.end) throw Object.assign(new Error(`the fake model ended: ${this.program.output}`), { fatal: true });
       return request(this.url, 'GET', '/requests?last=0');
     }, { what: 'the fake model' });
   }
