@@ -13,6 +13,8 @@ enum {
     /* How long a whole answer waits for what may still follow: usage, the end of the stream. */
     USAGE_TIMEOUT_MS = 2000,
     END_TIMEOUT_MS = 100,
+    /* Each token may come in an event of its own, whose JSON is much longer. */
+    STREAM_BYTES_PER_ANSWER_BYTE = 32,
     BACKOFF_MS = 250,
     MAX_BACKOFF_MS = 4000,
 };
@@ -44,13 +46,35 @@ static int64_t client_idle_ms(const struct llm_limits *limits) {
     return MAX(limits->first_byte_timeout_ms, limits->idle_timeout_ms);
 }
 
+/* An answer as it is read: what comes without end must not keep its turn, or the process, busy. */
+struct reading {
+    size_t bytes;
+    int64_t whole_at_us, complete_at_us; /* 0: not yet */
+};
+
+/* What a whole answer waits for comes in the time it has since it was whole, however much there is
+ * to read meanwhile. */
+static int64_t patience_ms(const struct run *run, const struct llm_build *b, struct reading *g) {
+    int64_t now_us = clock_mono_us();
+    if (!llm_build_is_whole(b)) {
+        return run->limits.idle_timeout_ms;
+    }
+    g->whole_at_us = g->whole_at_us ? g->whole_at_us : now_us;
+    if (!llm_build_is_complete(b)) {
+        return USAGE_TIMEOUT_MS - (now_us - g->whole_at_us) / 1000;
+    }
+    g->complete_at_us = g->complete_at_us ? g->complete_at_us : now_us;
+    return END_TIMEOUT_MS - (now_us - g->complete_at_us) / 1000;
+}
+
 static int read_some(const struct run *run, struct http_reply *reply, const struct llm_build *b,
-                     struct str *ret, struct err *err) {
-    int64_t patience = llm_build_is_complete(b) ? END_TIMEOUT_MS
-                       : llm_build_is_whole(b)  ? USAGE_TIMEOUT_MS
-                                                : run->limits.idle_timeout_ms;
+                     struct reading *g, struct str *ret, struct err *err) {
+    int64_t patience = patience_ms(run, b, g);
     if (patience == client_idle_ms(&run->limits)) {
         return http_reply_read(reply, ret, err);
+    }
+    if (patience <= 0) {
+        return err_set(err, ERR_TIMEOUT, "the stream did not end");
     }
     struct fiber_timeout timeout;
     fiber_timeout_start(&timeout, patience);
@@ -59,11 +83,19 @@ static int read_some(const struct run *run, struct http_reply *reply, const stru
     return rc;
 }
 
+static int count_stream(const struct run *run, struct reading *g, size_t n, struct err *err) {
+    g->bytes += n;
+    return g->bytes / STREAM_BYTES_PER_ANSWER_BYTE <= run->limits.max_answer_bytes
+               ? 0
+               : err_set(err, ERR_LIMIT, "the answer's stream is too long");
+}
+
 static int read_answer(const struct run *run, struct http_reply *reply, struct llm_build *b,
                        struct err *err) {
+    struct reading reading = {0};
     struct str bytes;
     for (;;) {
-        int rc = read_some(run, reply, b, &bytes, err);
+        int rc = read_some(run, reply, b, &reading, &bytes, err);
         if (rc < 0) {
             if (rc == -ERR_CANCELLED || !llm_build_is_whole(b)) {
                 return rc;
@@ -72,6 +104,9 @@ static int read_answer(const struct run *run, struct http_reply *reply, struct l
         }
         if (bytes.n == 0) {
             break;
+        }
+        if (count_stream(run, &reading, bytes.n, err) < 0) {
+            return -(int)err->code;
         }
         rc = llm_build_feed(b, bytes, err);
         if (rc < 0) {

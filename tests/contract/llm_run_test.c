@@ -60,6 +60,8 @@ enum act {
     ENDLESS,
     WEB_PAGE,
     NEVER_ENDS, /* a whole answer whose connection stays open */
+    CHATTERS,   /* a whole answer, and something more every few ms */
+    PADDING,    /* for ever, and nothing of an answer */
     HALF_ERROR, /* a refusal whose body does not come to its end */
 };
 
@@ -155,6 +157,16 @@ static void perform(struct raw_connection *c, const struct step *step) {
     case HALF_ERROR:
         SEND("HTTP/1.1 500 X\r\nContent-Length: 100\r\n\r\n{\"error\"");
         raw_wait_hang_up(c);
+        break;
+    case CHATTERS:
+        SEND(f->head, f->token, f->end);
+        while (raw_writez(c, "\n") && fiber_sleep(5) == 0) {
+        }
+        break;
+    case PADDING:
+        raw_writez(c, f->head);
+        while (raw_writez(c, "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n")) {
+        }
         break;
     case NEVER_ENDS:
         SEND(f->head, f->token, f->end);
@@ -335,6 +347,15 @@ TEST_FIBER(an_endpoint_can_be_checked) {
 
 TEST_FIBER(a_whole_answer_does_not_wait_for_its_connection) {
     EACH_FORMAT({NEVER_ENDS})
+    run_call(&call);
+    CHECK_OK(call.rc, &call.err);
+    CHECK_INT(call.result.usage.output_tokens, 3);
+    END_EACH
+}
+
+/* Whatever still comes: the test's deadline would end it otherwise. */
+TEST_FIBER(a_whole_answer_does_not_wait_for_silence) {
+    EACH_FORMAT({CHATTERS})
     run_call(&call);
     CHECK_OK(call.rc, &call.err);
     CHECK_INT(call.result.usage.output_tokens, 3);
@@ -541,6 +562,15 @@ TEST_FIBER(an_endless_answer_is_cut) {
     run_call(&call);
     CHECK_FAILS(call.rc, &call.err, ERR_LIMIT);
     CHECK(call.result.message.n > 1000 && call.result.message.n < 20000);
+    END_EACH
+}
+
+TEST_FIBER(a_stream_without_end_or_words_is_cut) {
+    EACH_FORMAT({PADDING})
+    call.limits.max_answer_bytes = 10000;
+    run_call(&call);
+    CHECK_FAILS(call.rc, &call.err, ERR_LIMIT);
+    CHECK_INT(call.retries, 0);
     END_EACH
 }
 
