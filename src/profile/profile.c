@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "llm/llm.h"
 #include "profile/source.h"
 
 enum { MAX_VALUE_BYTES = 4096 };
@@ -254,45 +255,48 @@ static int read_listen(struct load *l, const char *listen, struct err *err) {
 
 /* ---- models ---- */
 
-static bool find_provider(struct str word, struct str *ret) {
-    static const struct {
-        const char *word, *name;
-    } providers[] = {
-        {"claude", "anthropic"},
-        {"anthropic", "anthropic"},
-        {"openai", "openai"},
-        {"ollama", "ollama"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(providers); i++) {
-        if (str_eq_nocase(word, str_z(providers[i].word))) {
-            *ret = str_z(providers[i].name);
-            return true;
+/* How each provider can be called here, in the order of preference. */
+struct access {
+    const struct llm_provider *provider;
+    const struct secret *key;
+    struct str base_url;
+};
+enum { N_PROVIDERS = 3 };
+
+static void list_access(const struct profile *p, struct access ret[N_PROVIDERS]) {
+    ret[0] = (struct access){&llm_anthropic, p->anthropic_key, p->anthropic_base_url};
+    ret[1] = (struct access){&llm_openai, p->openai_key, p->openai_base_url};
+    ret[2] = (struct access){&llm_ollama, NULL, p->ollama_base_url};
+}
+
+static bool can_be_called(const struct access *a) {
+    struct str url = a->base_url.n ? a->base_url : str_z(llm_provider_default_url(a->provider));
+    return a->key || !llm_provider_needs_key(a->provider, url);
+}
+
+/* One with a key, else one at an address that was given. */
+static const struct llm_provider *first_provider(const struct access *list) {
+    for (size_t i = 0; i < N_PROVIDERS; i++) {
+        if (list[i].key) {
+            return list[i].provider;
         }
     }
-    return false;
+    for (size_t i = 0; i < N_PROVIDERS; i++) {
+        if (list[i].base_url.n && can_be_called(&list[i])) {
+            return list[i].provider;
+        }
+    }
+    return NULL;
 }
 
-static bool can_be_called(const struct profile *p, struct str provider) {
-    if (str_eq(provider, STR("anthropic"))) {
-        return p->anthropic_key != NULL;
+static void choose_provider(struct profile *p, const struct llm_provider *asked) {
+    struct access list[N_PROVIDERS];
+    list_access(p, list);
+    const struct llm_provider *chosen = asked ? asked : first_provider(list);
+    p->llm.provider = str_z(llm_provider_name(chosen ? chosen : &llm_anthropic));
+    for (size_t i = 0; i < N_PROVIDERS; i++) {
+        p->llm_configured |= list[i].provider == chosen && can_be_called(&list[i]);
     }
-    if (str_eq(provider, STR("openai"))) { /* a server of one's own needs no key */
-        return p->openai_key != NULL || p->openai_base_url.n > 0;
-    }
-    return true;
-}
-
-static struct str first_provider(const struct profile *p) {
-    if (p->anthropic_key) {
-        return STR("anthropic");
-    }
-    if (p->openai_key) {
-        return STR("openai");
-    }
-    if (p->ollama_base_url.n > 0) {
-        return STR("ollama");
-    }
-    return p->openai_base_url.n > 0 ? STR("openai") : STR("anthropic");
 }
 
 static int read_provider(struct load *l, struct err *err) {
@@ -303,12 +307,11 @@ static int read_provider(struct load *l, struct err *err) {
         get_text(l, "DISTILL_MODEL", &p->distill_model, err) < 0) {
         return -(int)err->code;
     }
-    if (word.n == 0) {
-        p->llm.provider = first_provider(p);
-    } else if (!find_provider(word, &p->llm.provider)) {
+    const struct llm_provider *asked = word.n ? llm_provider_find(word) : NULL;
+    if (word.n && !asked) {
         return bad("LLM_PROVIDER", err, "must be claude, openai or ollama");
     }
-    p->llm_configured = can_be_called(p, p->llm.provider);
+    choose_provider(p, asked);
     return 0;
 }
 
@@ -320,19 +323,18 @@ static int read_fallbacks(struct load *l, struct err *err) {
     }
     while (rest.n > 0) {
         struct str model = str_trim(str_cut(&rest, ','));
-        struct profile_llm fallback;
         if (model.n == 0) {
             continue;
         }
-        struct str provider = str_cut(&model, ':');
-        if (!find_provider(provider, &fallback.provider) || model.n == 0) {
+        const struct llm_provider *provider = llm_provider_find(str_cut(&model, ':'));
+        if (!provider || model.n == 0) {
             return bad("LLM_FALLBACKS", err, "must be provider:model, separated by commas");
         }
         if (p->n_fallbacks == PROFILE_MAX_FALLBACKS) {
             return bad("LLM_FALLBACKS", err, "must name at most 8 models");
         }
-        fallback.model = arena_str(&p->arena, model);
-        p->fallbacks[p->n_fallbacks++] = fallback;
+        p->fallbacks[p->n_fallbacks++] = (struct profile_llm){
+            .provider = str_z(llm_provider_name(provider)), .model = arena_str(&p->arena, model)};
     }
     return 0;
 }

@@ -7,7 +7,7 @@
 
 struct profile_llm {
     struct str provider; /* "anthropic", "openai", "ollama" */
-    struct str model;    /* the provider's default when LLM_MODEL is unset */
+    struct str model;    /* empty: the provider's default */
 };
 
 enum { PROFILE_MAX_FALLBACKS = 8 };
@@ -40,7 +40,7 @@ struct profile {
     size_t n_fallbacks;
     struct str distill_model; /* DISTILL_MODEL: "provider:model" or a model of llm.provider */
     struct secret *anthropic_key, *openai_key; /* ANTHROPIC_API_KEY, OPENAI_API_KEY */
-    struct str anthropic_base_url, openai_base_url, ollama_base_url;
+    struct str anthropic_base_url, openai_base_url, ollama_base_url; /* empty: the provider's own */
 
     unsigned db_pool_size;       /* ADJUTANT_DB_POOL [8] */
     int64_t turn_max_steps;      /* ADJUTANT_TURN_MAX_STEPS [32] model calls */

@@ -146,14 +146,22 @@ TEST(a_home_that_is_a_file_is_refused) {
 TEST(the_provider_is_the_first_configured) {
     struct fixture f cleanup(teardown);
     setup(&f);
+    setenv("OPENAI_BASE_URL", "https://openai.example/v1", 1); /* would need a key */
+    REQUIRE_OK(load(&f), &f.err);
+    CHECK(!f.profile->llm_configured);
+    setenv("OLLAMA_BASE_URL", "http://127.0.0.1:2", 1);
+    REQUIRE_OK(load(&f), &f.err);
+    CHECK_STR(f.profile->llm.provider, "ollama");
+    CHECK(f.profile->llm_configured);
     setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1/", 1);
     REQUIRE_OK(load(&f), &f.err);
     CHECK_STR(f.profile->llm.provider, "openai");
     CHECK_STR(f.profile->openai_base_url, "http://127.0.0.1:1/v1");
     CHECK(f.profile->llm_configured);
-    setenv("OLLAMA_BASE_URL", "http://127.0.0.1:2", 1);
+    setenv("LLM_PROVIDER", "ollama", 1);
     REQUIRE_OK(load(&f), &f.err);
     CHECK_STR(f.profile->llm.provider, "ollama");
+    unsetenv("LLM_PROVIDER");
     setenv("OPENAI_API_KEY", "o", 1);
     REQUIRE_OK(load(&f), &f.err);
     CHECK_STR(f.profile->llm.provider, "openai");
@@ -166,6 +174,7 @@ TEST(the_provider_is_the_first_configured) {
     CHECK(f.profile->llm_configured);
     unsetenv("ANTHROPIC_API_KEY");
     REQUIRE_OK(load(&f), &f.err);
+    CHECK_STR(f.profile->llm.provider, "anthropic");
     CHECK(!f.profile->llm_configured);
 }
 
