@@ -22,7 +22,8 @@ static const struct db_sql sql_message_new =
            "INSERT INTO messages (user_id, thread_id, seq, id, turn_id, role, plain, bytes, "
            "created_at, content) VALUES ($1, $2, 1, $3, $4, 'user', $5, $6, $7, $8)");
 
-/* The message takes its place only when no turn is open, that is when this one will run. */
+/* The message takes its place only when no turn is open, that is when this one will run. When the
+ * queue is full the row stays as it is, and the turn then finds its position taken. */
 static const struct db_sql sql_thread = DB_SQL(
     "accept_thread", "INSERT INTO threads (user_id, id, agent, turn_seq, open_turns, message_seq, "
                      "created_at, updated_at) VALUES ($1, $2, $3, 1, 1, $4, $5, $5) "
@@ -30,7 +31,7 @@ static const struct db_sql sql_thread = DB_SQL(
                      "open_turns = threads.open_turns + 1, updated_at = excluded.updated_at, "
                      "message_seq = threads.message_seq + "
                      "CASE WHEN threads.open_turns = 0 THEN excluded.message_seq ELSE 0 END "
-                     "RETURNING turn_seq, open_turns, message_seq");
+                     "WHERE threads.open_turns < $6 RETURNING turn_seq, open_turns, message_seq");
 static const struct db_sql sql_turn =
     DB_SQL("accept_turn",
            "INSERT INTO turns (user_id, id, thread_id, position, state, lease_owner, created_at, "
@@ -82,8 +83,9 @@ static int accept_any(struct db *db, const struct turn_accept *a, int64_t now_us
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, a->user_id, DB_WRITE);
     bool has_message = a->message_json.n > 0;
 
-    size_t thread = db_tx_add(tx, &sql_thread, db_text(a->user_id), db_text(a->thread_id),
-                              agent_of(a), db_int(has_message), db_time(now_us));
+    size_t thread =
+        db_tx_add(tx, &sql_thread, db_text(a->user_id), db_text(a->thread_id), agent_of(a),
+                  db_int(has_message), db_time(now_us), db_int(TURN_MAX_QUEUED));
     db_tx_add(tx, &sql_turn, db_text(a->user_id), db_text(a->turn_id), db_text(a->thread_id),
               db_text(a->owner), db_text(a->input), db_text_or_null(a->message_id),
               db_bool(a->plain), db_text_or_null(a->message_json));
@@ -140,17 +142,17 @@ int turn_accept(struct db *db, const struct turn_accept *a, struct turn_accepted
     for (int tries = 1;; tries++) {
         int rc = a->must_be_new_thread ? accept_first(db, a, now_us, ret, err)
                                        : accept_any(db, a, now_us, ret, err);
-        if (rc != -ERR_CONFLICT && rc != -ERR_INVALID) { /* a key, or the CHECK of open_turns */
+        if (rc != -ERR_CONFLICT) {
             return rc;
         }
-        struct err refused = *err;
+        struct err conflict = *err;
         bool transient = false;
         rc = explain(db, a, ret, &transient, err);
         if (rc < 0 || !transient) {
             return rc;
         }
-        if (tries == MAX_TRIES || refused.code != ERR_CONFLICT) {
-            *err = refused;
+        if (tries == MAX_TRIES) {
+            *err = conflict;
             return -(int)err->code;
         }
     }

@@ -181,7 +181,7 @@ int turn_step_store(struct db *db, const struct turn_step *s, bool *ret_cancel, 
            s->n_outcomes <= TURN_STEP_MAX);
     for (int tries = 1;; tries++) {
         int rc = store(db, s, ret_cancel, err);
-        /* An end that was committed before is refused first by the count of open turns (a CHECK).
+        /* On SQLite an end that was committed before is refused first by a CHECK on open_turns.
          */
         if (rc != -ERR_PRECONDITION && rc != -ERR_CONFLICT && rc != -ERR_INVALID) {
             return rc;
