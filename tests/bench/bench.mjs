@@ -49,7 +49,13 @@ try {
   await bench.start();
   for (const name of options.names) {
     console.error(`measuring ${name} ...`);
-    for (const row of await MEASUREMENTS[name](bench)) rows.push({ name, ...row });
+    try {
+      for (const row of await MEASUREMENTS[name](bench)) rows.push({ name, ...row });
+    } catch (e) {
+      console.error(e);
+      rows.push({ name, what: `${name}: failed` });
+      process.exitCode = 1;
+    }
   }
 } finally {
   await bench.stop();
@@ -57,4 +63,4 @@ try {
 console.log(`\n32 tokens a turn where nothing else is said; ${options.rounds} interleaved rounds, medians; every turn fsynced.\n`);
 print(rows);
 if (options.json) fs.writeFileSync(options.json, `${JSON.stringify(rows, null, 1)}\n`);
-process.exit(0);
+process.exit();
