@@ -64,17 +64,16 @@ async function throughput(bench) {
   ];
 }
 
-/** A thread that grows: what its late turns cost beside its early ones. */
+/** A thread that grows: what its late turns cost, beside early ones and beside a young thread with as long a prompt. */
 async function thread(bench) {
   const [last, block] = bench.quick ? [300, 30] : [1000, 50];
-  const rows = [];
   const results = {};
   for (const [name, g] of Object.entries(bench.servers)) {
     const id = `grow-${Date.now()}`;
-    const turns = async (n) => {
+    const turns = async (n, more) => {
       const cpu = cpuSeconds(g.program.pid);
-      const r = await bench.load(`${g.url}/api/chat`, ['-c', 1, '-n', n, ...bench.turnRequest(g, { thread: id })]);
-      return { cpu_us: (cpuSeconds(g.program.pid) - cpu) / n * 1e6, p50: r.total_us.p50 };
+      const r = await bench.load(`${g.url}/api/chat`, ['-c', 1, '-n', n, ...bench.turnRequest(g, { thread: id, ...more })]);
+      return { cpu_us: (cpuSeconds(g.program.pid) - cpu) / n * 1e6, p50: r.total_us.p50, prompt: (await bench.fake.log(0)).counters.bench_last_bytes };
     };
     const count = async () => {
       let n = 0;
@@ -86,17 +85,26 @@ async function thread(bench) {
     await turns(5);
     const early = await turns(block);
     await turns(last - 2 * block - 5);
-    const middle = await count();
+    const before = await count();
     const late = await turns(block);
-    results[name] = { early, late, rows: (await count() - middle) / block };
+    const rows = (await count() - before) / block;
+    const long = { thread: `${id}-long` };
+    await turns(1, { ...long, message: 'x'.repeat(Math.max(1, Math.min(250_000, late.prompt - early.prompt))) });
+    const young = await turns(block, long);
+    results[name] = { early, late, young, rows };
   }
   const pick = (f) => Object.fromEntries(Object.entries(results).map(([k, r]) => [k, f(r)]));
-  rows.push(row(`CPU of a turn near turn ${block}`, '', pick((r) => r.early.cpu_us), ms));
-  rows.push(row(`CPU of a turn near turn ${last}`, '', pick((r) => r.late.cpu_us), ms));
-  rows.push(row('late turn / early turn, CPU', '<= 1.3 beyond the prompt', pick((r) => r.late.cpu_us / r.early.cpu_us), (x) => x.toFixed(2)));
-  rows.push(row('late turn / early turn, time', '', pick((r) => r.late.p50 / r.early.p50), (x) => x.toFixed(2)));
-  rows.push(row('rows a turn leaves, late', 'constant', pick((r) => r.rows), (x) => x.toFixed(1)));
-  return rows;
+  const kib = (n) => `${(n / 1024).toFixed(1)} KiB`;
+  return [
+    row('prompt of an early and a late turn', '', pick((r) => [r.early.prompt, r.late.prompt]), (v) => v.map(kib).join(', ')),
+    row(`CPU of a turn near turn ${block}`, '', pick((r) => r.early.cpu_us), ms),
+    row(`CPU of a turn near turn ${last}`, '', pick((r) => r.late.cpu_us), ms),
+    row('CPU of a turn with as long a prompt, young thread', '', pick((r) => r.young.cpu_us), ms),
+    row('late turn / early turn, CPU', '', pick((r) => r.late.cpu_us / r.early.cpu_us), (x) => x.toFixed(2)),
+    row('late turn / young turn with its prompt, CPU', '<= 1.3', pick((r) => r.late.cpu_us / r.young.cpu_us), (x) => x.toFixed(2)),
+    row('late turn / early turn, time', '', pick((r) => r.late.p50 / r.early.p50), (x) => x.toFixed(2)),
+    row('rows a late turn leaves', 'constant', pick((r) => r.rows), (x) => x.toFixed(1)),
+  ];
 }
 
 /** Many streams at the pace of a model. */
@@ -104,7 +112,7 @@ async function streams(bench) {
   const [n, tokens, pace] = bench.quick ? [1000, 40, 50] : [1000, 200, 50];
   const results = {};
   for (const [name, backend] of [['floor', undefined], ...bench.backends.map((b) => [b, b])]) {
-    const g = backend && await bench.gateway(backend, { model: `bench-${tokens}-${pace}ms` });
+    const g = backend && await bench.gateway(backend, { model: `bench-${tokens}-${pace}ms`, env: { ADJUTANT_USER_MAX_TURNS: String(2 * n) } });
     const pid = g ? g.program.pid : bench.nginxWorker;
     const base = memory(pid).pss;
     const cpu = cpuSeconds(pid);

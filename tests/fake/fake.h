@@ -174,6 +174,7 @@ void fake_entry_status(struct fake_entry *e, int status);
 void fake_entry_end(struct fake_log *log, uint64_t number, const char *how);
 uint64_t fake_entry_number(const struct fake_entry *e);
 void fake_log_count(struct fake_log *log, const char *counter);
+void fake_log_set(struct fake_log *log, const char *counter, uint64_t value);
 void fake_log_clear(struct fake_log *log);
 void fake_log_write(const struct fake_log *log, size_t last, struct strbuf *out);
 

@@ -62,17 +62,22 @@ void fake_log_free(struct fake_log *log) {
     }
 }
 
-void fake_log_count(struct fake_log *log, const char *counter) {
-    for (size_t i = 0; i < MAX_COUNTERS; i++) {
-        struct counter *c = &log->counters[i];
-        if (!c->name) {
-            c->name = counter;
-        }
-        if (strcmp(c->name, counter) == 0) {
-            c->value++;
-            return;
-        }
+static struct counter *find_counter(struct fake_log *log, const char *name) {
+    size_t i = 0;
+    while (i + 1 < MAX_COUNTERS && log->counters[i].name &&
+           strcmp(log->counters[i].name, name) != 0) {
+        i++;
     }
+    log->counters[i].name = name;
+    return &log->counters[i];
+}
+
+void fake_log_count(struct fake_log *log, const char *counter) {
+    find_counter(log, counter)->value++;
+}
+
+void fake_log_set(struct fake_log *log, const char *counter, uint64_t value) {
+    find_counter(log, counter)->value = value;
 }
 
 static void write_fields(struct strbuf *out, struct http_request *r) {

@@ -373,7 +373,7 @@ static void play_bench(const struct fake_bench *b, struct http_request *r, int64
 }
 
 static void serve_bench(struct fake_model *m, const struct fake_wire *wire, struct http_request *r,
-                        int64_t tokens, int64_t delay_ms) {
+                        size_t body_bytes, int64_t tokens, int64_t delay_ms) {
     char key[64];
     int n = snprintf(key, sizeof key, "%s/%lld", wire->name, (long long)tokens);
     struct str name = {key, (size_t)n};
@@ -383,6 +383,7 @@ static void serve_bench(struct fake_model *m, const struct fake_wire *wire, stru
         map_put(&m->bench, name, b);
     }
     fake_log_count(m->log, "bench");
+    fake_log_set(m->log, "bench_last_bytes", body_bytes);
     if (delay_ms == 0) {
         (void)fake_respond(r, 200, wire->stream_type, strbuf_str(&b->bytes), -1);
     } else {
@@ -400,7 +401,7 @@ void fake_serve(struct fake_model *m, const struct fake_wire *wire, struct http_
         return;
     }
     if (bench_model(strbuf_str(&body), &tokens, &delay_ms)) {
-        serve_bench(m, wire, r, tokens, delay_ms);
+        serve_bench(m, wire, r, body.n, tokens, delay_ms);
         return;
     }
     struct session *s = arena_alloc(&arena, sizeof *s);
