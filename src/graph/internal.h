@@ -10,7 +10,6 @@
 enum {
     TURN_MAX_TOOL_CALLS = TURN_STEP_MAX, /* of one answer; more are answered with an error */
     TURN_HISTORY_MESSAGES = 400,
-    TURN_MAX_OPEN_OF_USER = 64, /* running or queued in this process */
     TURN_MAX_RUNNING = 8000,
 };
 

@@ -35,9 +35,10 @@ static int check_submission(struct turn_engine *e, const struct turn_submission 
     if (e->stopping) {
         return err_set(err, ERR_UNAVAILABLE, "the gateway is stopping; try again in a moment");
     }
-    if (user_open_count(e, s->user_id) >= TURN_MAX_OPEN_OF_USER) {
-        return err_set(err, ERR_BUSY, "you have %d turns open; wait for one to end",
-                       TURN_MAX_OPEN_OF_USER);
+    int64_t max_open = e->options.profile->user_max_turns;
+    if ((int64_t)user_open_count(e, s->user_id) >= max_open) {
+        return err_set(err, ERR_BUSY, "you have %lld turns open; wait for one to end",
+                       (long long)max_open);
     }
     if (e->stats.running >= TURN_MAX_RUNNING) {
         return err_set(err, ERR_BUSY, "the gateway is busy; try again in a moment");

@@ -396,6 +396,7 @@ static int read_limits(struct load *l, struct err *err) {
         {"ADJUTANT_TURN_MAX_STEPS", 1, 1000, 32, &p->turn_max_steps},
         {"ADJUTANT_TURN_MAX_TOKENS", 1000, 100000000, 400000, &p->turn_max_tokens},
         {"ADJUTANT_TURN_MAX_SECONDS", 1, 86400, 900, &p->turn_max_seconds},
+        {"ADJUTANT_USER_MAX_TURNS", 1, 100000, 64, &p->user_max_turns},
         {"ADJUTANT_LEASE_MS", 500, 600000, 15000, &p->lease_ms},
         {"ADJUTANT_EVENT_RETENTION_S", 0, 604800, 600, &p->event_retention_s},
         {"ADJUTANT_LLM_IDLE_TIMEOUT_MS", 1000, 3600000, 60000, &p->llm_idle_timeout_ms},

@@ -46,6 +46,7 @@ struct profile {
     int64_t turn_max_steps;      /* ADJUTANT_TURN_MAX_STEPS [32] model calls */
     int64_t turn_max_tokens;     /* ADJUTANT_TURN_MAX_TOKENS [400,000] in and out */
     int64_t turn_max_seconds;    /* ADJUTANT_TURN_MAX_SECONDS [900] */
+    int64_t user_max_turns;      /* ADJUTANT_USER_MAX_TURNS [64] open in this process */
     int64_t lease_ms;            /* ADJUTANT_LEASE_MS [15,000] */
     int64_t event_retention_s;   /* ADJUTANT_EVENT_RETENTION_S [600] after the turn's end */
     int64_t llm_idle_timeout_ms; /* ADJUTANT_LLM_IDLE_TIMEOUT_MS [60,000] */

@@ -32,6 +32,7 @@ static const struct profile_variable variables[] = {
     {"ADJUTANT_TURN_MAX_STEPS", "model calls of one turn", "32", false},
     {"ADJUTANT_TURN_MAX_TOKENS", "tokens of one turn, in and out", "400000", false},
     {"ADJUTANT_TURN_MAX_SECONDS", "duration of one turn", "900", false},
+    {"ADJUTANT_USER_MAX_TURNS", "turns of one user that run or wait at once", "64", false},
     {"ADJUTANT_LEASE_MS", "how long a process may be silent before its turns are taken over",
      "15000", false},
     {"ADJUTANT_EVENT_RETENTION_S", "how long a turn can be replayed after its end", "600", false},

@@ -86,6 +86,7 @@ TEST(nothing_set_gives_a_local_instance) {
     CHECK_INT(f.profile->db_pool_size, 8);
     CHECK_INT(f.profile->turn_max_steps, 32);
     CHECK_INT(f.profile->lease_ms, 15000);
+    CHECK_INT(f.profile->user_max_turns, 64);
 }
 
 TEST(arguments_win_over_the_environment) {
