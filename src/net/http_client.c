@@ -22,6 +22,8 @@ struct engine {
     CURLM *multi;
     CURLSH *share; /* TLS sessions, so that a new connection to a known host resumes one */
     uv_timer_t timer;
+    uv_idle_t soon; /* the timer, when it is due at once */
+    unsigned open_handles;
     char *ca_file; /* NULL: curl's default */
     CURL *pool[MAX_POOLED_HANDLES];
     unsigned pooled, transfers;
@@ -75,12 +77,23 @@ static void on_timer(uv_timer_t *timer) {
     fiber_drain();
 }
 
+static void on_soon(uv_idle_t *soon) {
+    uv_idle_stop(soon);
+    act(CURL_SOCKET_TIMEOUT, 0);
+    fiber_drain();
+}
+
+/* Curl asks to be called at once again and again while a peer sends faster than we read. A timer of
+ * 0 ms that is set in a timer's callback is run before anything else of the loop, so one such peer
+ * would hold up everybody; an idle handle has its turn once a round. */
 static int set_timer(CURLM *multi, long timeout_ms, void *arg) {
     (void)multi;
     (void)arg;
-    if (timeout_ms < 0) {
-        uv_timer_stop(&engine->timer);
-    } else {
+    uv_timer_stop(&engine->timer);
+    uv_idle_stop(&engine->soon);
+    if (timeout_ms == 0) {
+        uv_idle_start(&engine->soon, on_soon);
+    } else if (timeout_ms > 0) {
         uv_timer_start(&engine->timer, on_timer, (uint64_t)timeout_ms, 0);
     }
     return 0;
@@ -235,7 +248,10 @@ int http_client_start(struct err *err) {
     assert(engine->multi && engine->share);
     curl_share_setopt(engine->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     uv_timer_init(fiber_loop(), &engine->timer);
+    uv_idle_init(fiber_loop(), &engine->soon);
     uv_unref((uv_handle_t *)&engine->timer);
+    uv_unref((uv_handle_t *)&engine->soon);
+    engine->open_handles = 2;
     curl_multi_setopt(engine->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
     curl_multi_setopt(engine->multi, CURLMOPT_TIMERFUNCTION, set_timer);
     curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, (long)MAX_IDLE_CONNECTIONS);
@@ -243,8 +259,16 @@ int http_client_start(struct err *err) {
     return 0;
 }
 
-static void free_engine(uv_handle_t *timer) {
-    mem_free(container_of((uv_timer_t *)timer, struct engine, timer));
+static void on_handle_closed(uv_handle_t *handle) {
+    struct engine *e = handle->data;
+    if (--e->open_handles == 0) {
+        mem_free(e);
+    }
+}
+
+static void close_handle(uv_handle_t *handle) {
+    handle->data = engine;
+    uv_close(handle, on_handle_closed);
 }
 
 void http_client_stop(void) {
@@ -256,6 +280,7 @@ void http_client_stop(void) {
     curl_share_cleanup(engine->share);
     curl_global_cleanup();
     mem_free(engine->ca_file);
-    uv_close((uv_handle_t *)&engine->timer, free_engine);
+    close_handle((uv_handle_t *)&engine->timer);
+    close_handle((uv_handle_t *)&engine->soon);
     engine = NULL;
 }

@@ -198,6 +198,41 @@ static void answer_for_ever(struct raw_connection *c) {
     }
 }
 
+static void count_round(uv_check_t *check) {
+    ++*(unsigned *)check->data;
+}
+
+/* What is read of a peer that floods must leave the loop's other work its turns. */
+TEST_FIBER(client_lets_the_loop_go_round_while_a_peer_floods) {
+    enum { PIECES = 400 }; /* beyond what the kernel holds */
+    static uv_check_t check;
+    struct raw_server s;
+    struct err err;
+    struct http_reply *reply = NULL;
+    unsigned rounds = 0, in_row = 0, longest = 0;
+    begin(&s, answer_for_ever);
+    REQUIRE_OK(http_call_open(&(struct http_call){.url = s.url}, &reply, &err), &err);
+    size_t before;
+    do {
+        before = large_taken;
+        CHECK_INT(fiber_sleep(50), 0);
+    } while (large_taken > before);
+    uv_check_init(fiber_loop(), &check);
+    check.data = &rounds;
+    uv_check_start(&check, count_round);
+    for (int i = 0; i < PIECES; i++) {
+        struct str piece;
+        unsigned round = rounds;
+        CHECK_OK(http_reply_read(reply, &piece, &err), &err);
+        in_row = rounds == round ? in_row + 1 : 0;
+        longest = MAX(longest, in_row);
+    }
+    CHECK(longest < 20);
+    uv_close((uv_handle_t *)&check, NULL);
+    http_reply_close(reply);
+    end(&s);
+}
+
 TEST_FIBER(client_stops_reading_when_nobody_reads) {
     struct raw_server s;
     struct err err;
