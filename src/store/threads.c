@@ -74,13 +74,15 @@ int thread_fork(struct db *db, struct str user_id, struct str id, struct str tur
 
 /* ---- reading ---- */
 
+/* Asked for the rows that are shown only, and there only when a turn is open. */
+#define OPEN_TURN(column)                                                                          \
+    "CASE WHEN t.open_turns > 0 THEN (SELECT o." column " FROM turns o WHERE "                     \
+    "o.user_id = t.user_id AND o.thread_id = t.id AND o.state IN ('queued', 'running') "           \
+    "ORDER BY o.position LIMIT 1) END"
 #define THREAD_COLUMNS                                                                             \
     "SELECT t.id, t.title, t.agent, t.skill, t.model_provider, t.forked_from, "                    \
     "t.total_input_tokens, t.total_output_tokens, t.message_seq, t.created_at, t.updated_at, "     \
-    "t.archived_at, o.id, o.state FROM threads t LEFT JOIN turns o ON t.open_turns > 0 AND "       \
-    "o.user_id = t.user_id AND o.thread_id = t.id AND o.position = (SELECT MIN(p.position) FROM "  \
-    "turns p WHERE p.user_id = t.user_id AND p.thread_id = t.id AND "                              \
-    "p.state IN ('queued', 'running')) "
+    "t.archived_at, " OPEN_TURN("id") ", " OPEN_TURN("state") " FROM threads t "
 
 static const struct db_sql sql_get =
     DB_SQL("thread_get", THREAD_COLUMNS "WHERE t.user_id = $1 AND t.id = $2");
