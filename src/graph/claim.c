@@ -5,7 +5,7 @@
 #include "event/event.h"
 #include "graph/internal.h"
 
-enum { CLAIM_BATCH = 64, MIN_SCAN_MS = 250 };
+enum { CLAIM_BATCH = 64, MIN_SCAN_MS = 250, CLAIM_TRIES = 60, CLAIM_PAUSE_MS = 1000 };
 
 struct claim {
     struct turn_engine *engine;
@@ -71,13 +71,25 @@ static void begin(struct claim *c, const struct turn_row *row) {
     turn_walk_main(t);
 }
 
+/* A connection that broke says nothing about the commit; asking again with the same time does. A
+ * turn that became ours and was not walked would wait for the end of this process. */
+static int claim_patiently(struct claim *c, struct turn_row *ret, struct err *err) {
+    struct turn_key key = {c->user_id, c->turn_id};
+    int64_t now_us = clock_now_us();
+    for (int tries = 1;; tries++) {
+        int rc = turn_claim(c->engine->options.db, key, c->engine->process_id, now_us, &c->arena,
+                            ret, err);
+        if (rc != -ERR_UNAVAILABLE || tries == CLAIM_TRIES || fiber_sleep(CLAIM_PAUSE_MS) < 0) {
+            return rc;
+        }
+    }
+}
+
 static void claim_main(void *arg) {
     struct claim *c = arg;
     struct turn_row row;
     struct err err;
-    struct turn_key key = {c->user_id, c->turn_id};
-    int rc = turn_claim(c->engine->options.db, key, c->engine->process_id, clock_now_us(),
-                        &c->arena, &row, &err);
+    int rc = claim_patiently(c, &row, &err);
     if (rc == 0) {
         if (row.step > 0) {
             log_info("graph", "turn %.*s goes on here", STR_ARG(c->turn_id));
