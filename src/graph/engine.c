@@ -12,6 +12,9 @@ enum {
     SWEEP_EVERY_MS = 60 * 1000,
     SWEEP_ROWS = 500,
     RENEWALS_A_LEASE = 3,
+    SILENCE_LOOK_MS = 1000,
+    SILENCE_TOLD_MS = 8 * 1000,
+    SILENCE_AGAIN_MS = 20 * 1000,
 };
 
 struct turn_engine *turn_engine_new(const struct turn_engine_options *options) {
@@ -76,6 +79,22 @@ static void sweep_loop(void *engine) {
     }
 }
 
+/* Somebody who waits is told so within ten seconds, and then once in a while. */
+static void silence_loop(void *engine) {
+    struct turn_engine *e = engine;
+    while (fiber_sleep(SILENCE_LOOK_MS) == 0) {
+        int64_t now_us = clock_mono_us();
+        list_each (node, &e->turns) {
+            struct turn *t = list_entry(node, struct turn, in_engine);
+            int64_t silent_ms = t->silent_since_us ? (now_us - t->silent_since_us) / 1000 : 0;
+            if (silent_ms >= SILENCE_TOLD_MS &&
+                (silent_ms - SILENCE_TOLD_MS) % SILENCE_AGAIN_MS < SILENCE_LOOK_MS) {
+                turn_tell_silence(t);
+            }
+        }
+    }
+}
+
 int turn_engine_start(struct turn_engine *e, struct err *err) {
     fiber_point();
     if (renew(e, err) < 0) {
@@ -84,6 +103,7 @@ int turn_engine_start(struct turn_engine *e, struct err *err) {
     if (engine_listen(e, err) < 0 ||
         fiber_spawn(&e->house_scope, "lease", renew_loop, e, NULL, err) < 0 ||
         fiber_spawn(&e->house_scope, "claim", turn_claim_loop, e, NULL, err) < 0 ||
+        fiber_spawn(&e->house_scope, "silence", silence_loop, e, NULL, err) < 0 ||
         fiber_spawn(&e->house_scope, "sweep", sweep_loop, e, NULL, err) < 0) {
         return -(int)err->code;
     }

@@ -74,6 +74,9 @@ struct turn {
     struct pending_call *calls;
     size_t n_calls;
 
+    int64_t
+        silent_since_us; /* monotonic: when a model was asked that has said nothing yet; else 0 */
+
     /* The counters that the checkpoint keeps. */
     int64_t model_calls;
     struct llm_usage used;
@@ -110,6 +113,9 @@ void turn_store_message(struct turn *t, struct str id, struct str role, struct s
 /* node_model.c: what an answer cost, as it is recorded. Strings live in the arena. */
 struct turn_usage turn_usage_of(const struct llm_endpoint *e, const struct llm_result *r,
                                 struct arena *arena);
+
+/* node_model.c: tells the client that the model takes its time. */
+void turn_tell_silence(struct turn *t);
 
 /* distill.c: begins to summarise the thread's older part when its prompt has grown near its budget.
  */

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "event/event.h"
 #include "graph/internal.h"
@@ -95,6 +96,7 @@ static void on_tool_arguments(struct answer *a, const struct llm_delta *d) {
 
 static int on_delta(const struct llm_delta *d, void *arg, struct err *err) {
     struct answer *a = arg;
+    a->t->silent_since_us = 0;
     switch (d->type) {
     case LLM_TEXT:
         on_text(a, d->text);
@@ -137,6 +139,19 @@ static void on_retry(const struct llm_endpoint *endpoint, int attempt, int64_t d
     turn_emit(a->t);
     log_info("graph", "turn %.*s: try %d of the model failed: %s", STR_ARG(a->t->turn_id), attempt,
              why->msg);
+}
+
+void turn_tell_silence(struct turn *t) {
+    const struct llm_endpoint *e = &t->endpoints[0];
+    struct strbuf value cleanup(strbuf_done) = STRBUF(4096);
+    struct jsonw w = jsonw_begin(&value);
+    jsonw_object(&w);
+    jsonw_kstrz(&w, "provider", llm_provider_name(e->provider));
+    jsonw_kstr(&w, "model", e->model);
+    jsonw_kint(&w, "seconds", (clock_mono_us() - t->silent_since_us) / 1000000);
+    jsonw_end_object(&w);
+    event_custom(turn_event(t), STR("model_silent"), strbuf_str(&value));
+    turn_emit(t);
 }
 
 /* ---- what came of it ---- */
@@ -263,7 +278,10 @@ static int ask(struct answer *a, struct llm_result *ret, struct err *err) {
                                 .first_byte_timeout_ms =
                                     t->engine->options.profile->llm_idle_timeout_ms};
     struct llm_sink sink = {.on_delta = on_delta, .on_retry = on_retry, .arg = a};
-    return llm_run(t->endpoints, t->n_endpoints, &request, &limits, &sink, &t->arena, ret, err);
+    t->silent_since_us = clock_mono_us();
+    int rc = llm_run(t->endpoints, t->n_endpoints, &request, &limits, &sink, &t->arena, ret, err);
+    t->silent_since_us = 0;
+    return rc;
 }
 
 static int run(struct turn *t, const struct node **ret_next, struct err *err) {

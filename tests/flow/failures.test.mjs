@@ -139,3 +139,19 @@ eachBackend('providers that refuse the key', (start) => {
     assert.equal((await g.fake.requests()).length, 1, 'a refused key is not tried again');
   });
 }, ['sqlite']);
+
+eachBackend('a silent model', (start) => {
+  const g = start();
+
+  test('that takes its time is named within ten seconds', async () => {
+    const s = await g.stream('[first 12000] [say at last]');
+    const begun = Date.now();
+    const events = await s.until((all) => all.some((e) => e.json.name === 'model_silent'));
+    const told = events.find((e) => e.json.name === 'model_silent');
+    assert.ok(Date.now() - begun < 10_000);
+    assert.ok(told.json.value.seconds >= 8 && told.json.value.provider);
+    const all = await s.all();
+    checkEvents(all);
+    assert.equal(view(all).text, 'at last');
+  });
+});
