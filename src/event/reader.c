@@ -16,7 +16,7 @@ enum {
 
 /* A message, reasoning item or tool call whose START was delivered and whose END was not. */
 struct open_item {
-    char id[OPEN_ID_BYTES];
+    char *id;
     const char *end_type, *id_key;
 };
 
@@ -50,6 +50,12 @@ static struct run_reader *reader_new(struct runs *runs, struct str user_id, stru
     return r;
 }
 
+static void forget_open_items(struct run_reader *r) {
+    while (r->n_open) {
+        mem_free(r->open[--r->n_open].id);
+    }
+}
+
 static void leave_sources(struct run_reader *r) {
     if (r->live) {
         run_reader_detach(take(r->live));
@@ -60,6 +66,7 @@ static void leave_sources(struct run_reader *r) {
 void run_reader_close(struct run_reader *r) {
     if (r) {
         leave_sources(r);
+        forget_open_items(r);
         strbuf_done(&r->bytes);
         mem_free((char *)r->user_id.p);
         mem_free((char *)r->turn_id.p);
@@ -114,17 +121,14 @@ static struct str event_id(struct str json, const char *key) {
 
 static void note_open(struct run_reader *r, const struct item_kind *kind, struct str id) {
     if (r->n_open < MAX_OPEN_ITEMS && id.n < OPEN_ID_BYTES) {
-        struct open_item *item = &r->open[r->n_open++];
-        memcpy(item->id, id.p, id.n);
-        item->id[id.n] = '\0';
-        item->end_type = kind->end;
-        item->id_key = kind->id_key;
+        r->open[r->n_open++] = (struct open_item){str_dup_z(id), kind->end, kind->id_key};
     }
 }
 
 static void note_closed(struct run_reader *r, const struct item_kind *kind, struct str id) {
     for (size_t i = 0; i < r->n_open; i++) {
         if (r->open[i].end_type == kind->end && str_eq(str_z(r->open[i].id), id)) {
+            mem_free(r->open[i].id);
             r->open[i] = r->open[--r->n_open];
             return;
         }
@@ -163,6 +167,7 @@ static void close_open_items(struct run_reader *r) {
         strbuf_addf(&end, "{\"type\":\"%s\",\"%s\":\"%s\"}", item->end_type, item->id_key,
                     item->id);
         put(r, 0, strbuf_str(&end));
+        mem_free(item->id);
     }
 }
 
@@ -393,7 +398,8 @@ int run_reader_open(struct runs *runs, struct str user_id, struct str turn_id, i
     r->cursor = since;
     r->started = since > 0;
     r->ended = false;
-    r->n_pieces = r->n_open = 0;
+    r->n_pieces = 0;
+    forget_open_items(r);
     *ret = r;
     return 0;
 }
