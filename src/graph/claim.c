@@ -75,7 +75,8 @@ static void begin(struct claim *c, const struct turn_row *row) {
  * turn that became ours and was not walked would wait for the end of this process. */
 static int claim_patiently(struct claim *c, struct turn_row *ret, struct err *err) {
     struct turn_key key = {c->user_id, c->turn_id};
-    int64_t now_us = clock_now_us();
+    /* Told apart from other claims of this process by its time. */
+    int64_t now_us = c->engine->last_claim_us = MAX(clock_now_us(), c->engine->last_claim_us + 1);
     for (int tries = 1;; tries++) {
         int rc = turn_claim(c->engine->options.db, key, c->engine->process_id, now_us, &c->arena,
                             ret, err);

@@ -137,6 +137,7 @@ struct turn_engine {
     struct fiber_scope turn_scope, house_scope;
     struct fiber_cond changed; /* a turn ended, or the engine stops */
     bool stopping;
+    int64_t last_claim_us;
     struct turn_engine_stats stats;
 };
 

@@ -51,7 +51,7 @@ static const struct db_sql sql_message =
 
 static const struct db_sql sql_known_turn =
     DB_SQL("accept_known_turn",
-           "SELECT t.created_at, t.state, t.position, h.message_seq, t.epoch "
+           "SELECT t.created_at, t.state, t.position, h.message_seq, t.epoch, t.lease_owner "
            "FROM turns t JOIN threads h ON h.user_id = t.user_id AND h.id = t.thread_id "
            "WHERE t.user_id = $1 AND t.id = $2");
 static const struct db_sql sql_known_thread =

@@ -96,22 +96,25 @@ static const struct db_sql sql_candidate =
 static const struct db_sql sql_claim_thread =
     DB_SQL("claim_thread", "UPDATE threads SET message_seq = message_seq + $3 "
                            "WHERE user_id = $1 AND id = $2 RETURNING message_seq");
-static const struct db_sql sql_claim_queued =
-    DB_SQL("claim_queued",
-           "UPDATE turns SET state = 'running', epoch = epoch + 1, lease_owner = $4, "
-           "started_at = $5, pending_id = NULL, pending_plain = NULL, pending_message = NULL "
-           "WHERE user_id = $1 AND id = $2 AND epoch = $3 AND state = 'queued' AND NOT EXISTS "
-           "(SELECT 1 FROM turns b WHERE b.user_id = $1 AND b.thread_id = turns.thread_id AND "
-           "b.state IN ('queued', 'running') AND b.position < turns.position)");
-static const struct db_sql sql_claim_running =
-    DB_SQL("claim_running",
-           "UPDATE turns SET epoch = epoch + 1, lease_owner = $4, started_at = $5 "
-           "WHERE user_id = $1 AND id = $2 AND epoch = $3 AND state = 'running' AND NOT EXISTS "
-           "(SELECT 1 FROM leases l WHERE l.owner = turns.lease_owner AND l.lease_until >= $5)");
-static const struct db_sql sql_claimed =
-    DB_SQL("claim_claimed",
-           "SELECT adjutant_require(EXISTS (SELECT 1 FROM turns WHERE user_id = $1 AND id = $2 "
-           "AND epoch = $3 AND state = 'running' AND lease_owner = $4), 'claim')");
+/* Asked under the thread's lock, so that of several claims one sees it true, also within a process.
+ */
+static const struct db_sql sql_queued_is_next =
+    DB_SQL("claim_queued_is_next",
+           "SELECT adjutant_require(EXISTS (SELECT 1 FROM turns t WHERE t.user_id = $1 AND "
+           "t.id = $2 AND t.epoch = $3 AND t.state = 'queued' AND NOT EXISTS "
+           "(SELECT 1 FROM turns b WHERE b.user_id = $1 AND b.thread_id = t.thread_id AND "
+           "b.state IN ('queued', 'running') AND b.position < t.position)), 'claim')");
+static const struct db_sql sql_running_is_left =
+    DB_SQL("claim_running_is_left",
+           "SELECT adjutant_require(EXISTS (SELECT 1 FROM turns t WHERE t.user_id = $1 AND "
+           "t.id = $2 AND t.epoch = $3 AND t.state = 'running' AND NOT EXISTS "
+           "(SELECT 1 FROM leases l WHERE l.owner = t.lease_owner AND l.lease_until >= $4)), "
+           "'claim')");
+static const struct db_sql sql_claim =
+    DB_SQL("claim_turn",
+           "UPDATE turns SET state = 'running', epoch = epoch + 1, lease_owner = $3, "
+           "started_at = $4, pending_id = NULL, pending_plain = NULL, pending_message = NULL "
+           "WHERE user_id = $1 AND id = $2 RETURNING epoch, step, cancel_requested");
 static const struct db_sql sql_claim_message =
     DB_SQL("claim_message",
            "INSERT INTO messages (user_id, thread_id, seq, id, turn_id, role, plain, bytes, "
@@ -162,10 +165,13 @@ static int take_candidate(struct db *db, struct turn_key key, struct str owner, 
     bool queued = c->row.state == TURN_QUEUED;
     bool places = queued && c->pending_message.n > 0;
 
-    size_t q = db_tx_add(tx, &sql_claim_thread, user, thread, db_int(places));
-    db_tx_add(tx, queued ? &sql_claim_queued : &sql_claim_running, user, turn, db_int(c->row.epoch),
-              db_text(owner), db_time(now_us));
-    db_tx_add(tx, &sql_claimed, user, turn, db_int(c->row.epoch + 1), db_text(owner));
+    size_t placed = db_tx_add(tx, &sql_claim_thread, user, thread, db_int(places));
+    if (queued) {
+        db_tx_add(tx, &sql_queued_is_next, user, turn, db_int(c->row.epoch));
+    } else {
+        db_tx_add(tx, &sql_running_is_left, user, turn, db_int(c->row.epoch), db_time(now_us));
+    }
+    size_t claimed = db_tx_add(tx, &sql_claim, user, turn, db_text(owner), db_time(now_us));
     if (places) {
         db_tx_add(tx, &sql_claim_message, user, thread, db_text(c->pending_id), turn,
                   db_bool(c->pending_plain), db_int((int64_t)c->pending_message.n), db_time(now_us),
@@ -177,8 +183,10 @@ static int take_candidate(struct db *db, struct turn_key key, struct str owner, 
                    : -(int)err->code;
     }
     c->row.state = TURN_RUNNING;
-    c->row.epoch++;
-    c->row.message_seq = db_get_int(tx, q, 0, 0);
+    c->row.message_seq = db_get_int(tx, placed, 0, 0);
+    c->row.epoch = db_get_int(tx, claimed, 0, 0);
+    c->row.step = db_get_int(tx, claimed, 0, 1); /* its last owner may have come further */
+    c->row.cancel_requested = db_get_bool(tx, claimed, 0, 2);
     return 0;
 }
 

@@ -144,8 +144,9 @@ may_yield int lease_drop(struct db *db, struct str owner, struct err *err) must_
 may_yield int turns_claimable(struct db *db, int64_t now_us, size_t max, struct arena *arena,
                               struct turn_key **ret, size_t *ret_n, struct err *err) must_check;
 /* Takes a turn: epoch grows, owner is set, a queued one's message gets its place in the thread.
- * ERR_CONFLICT: somebody else was faster, or it cannot be taken. After ERR_UNAVAILABLE calling
- * again with the same now_us is safe. */
+ * ERR_CONFLICT: somebody else was faster (also in this process), or it cannot be taken. After
+ * ERR_UNAVAILABLE calling again with the same now_us is safe; no two claims of an owner may have
+ * the same one. */
 may_yield int turn_claim(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
                          struct arena *arena, struct turn_row *ret, struct err *err) must_check;
 /* The queued turn that is next in a thread, or ERR_NOT_FOUND. */

@@ -511,7 +511,8 @@ static void claim(void *arg) {
     struct arena arena cleanup(arena_done) = {0};
     struct turn_row row;
     struct err err;
-    int rc = turn_claim(c->f->db, c->key, str_z(c->owner), 1, &arena, &row, &err);
+    static int64_t now_us;
+    int rc = turn_claim(c->f->db, c->key, str_z(c->owner), ++now_us, &arena, &row, &err);
     c->won = rc == 0;
     CHECK(rc == 0 || rc == -ERR_CONFLICT);
 }
@@ -531,7 +532,8 @@ BOTH_BACKENDS(of_those_who_race_for_a_thread_one_wins) {
     fiber_scope_init(&scope);
     for (unsigned i = 0; i < N; i++) { /* also for the third, whose turn it is not */
         claimers[i] = (struct claimer){.f = &f, .key = turn(i % 3 ? "r2" : "r3")};
-        snprintf(claimers[i].owner, sizeof claimers[i].owner, "p%u", i);
+        /* two processes, several fibers each */
+        snprintf(claimers[i].owner, sizeof claimers[i].owner, "p%u", i % 2);
         CHECK_OK(lease_renew(f.db, str_z(claimers[i].owner), 10 * SECOND, &f.err), &f.err);
         CHECK_OK(fiber_spawn(&scope, "claimer", claim, &claimers[i], NULL, &f.err), &f.err);
     }
@@ -577,4 +579,90 @@ BOTH_BACKENDS(cancelling_marks_the_running_and_ends_the_queued) {
     REQUIRE_OK(accept_turn(&f, "t", "r3", "three", &a), &f.err);
     CHECK(a.running);
     CHECK_INT(a.message_seq, 2);
+}
+
+/* ---- all at once ---- */
+
+enum { HANDS = 10, ROUNDS = 12 };
+
+struct hand {
+    struct fixture *f;
+    unsigned number, ended;
+};
+
+/* Takes the thread's next turn and ends it; whoever is faster is. */
+static void work_off(struct hand *h, struct arena *arena, struct err *err) {
+    struct turn_row row;
+    struct str id;
+    bool cancel;
+    int rc = turn_next_queued(h->f->db, ME, STR("t"), arena, &id, err);
+    if (rc == 0) {
+        rc = turn_claim(h->f->db, (struct turn_key){ME, id}, STR("p1"), clock_now_us(), arena, &row,
+                        err);
+    }
+    if (rc < 0) {
+        CHECK(rc == -ERR_NOT_FOUND || rc == -ERR_CONFLICT);
+        return;
+    }
+    struct turn_message m = {
+        .seq = row.message_seq + 1, .id = id, .role = STR("assistant"), .json = STR("{}")};
+    struct turn_step s = step_of("t", "", 1);
+    s.key.turn_id = id;
+    s.epoch = row.epoch;
+    s.position = row.position;
+    s.messages = &m;
+    s.n_messages = 1;
+    s.message_seq = m.seq;
+    s.end = true;
+    s.end_state = TURN_DONE;
+    h->ended += CHECK_OK(turn_step_store(h->f->db, &s, &cancel, err), err);
+}
+
+static void lend_a_hand(void *arg) {
+    struct hand *h = arg;
+    struct arena arena cleanup(arena_done) = {0};
+    struct err err;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct turn_accepted accepted;
+        enum turn_state state;
+        struct str id = arena_printf(&arena, "h%u-%u", h->number, i);
+        struct turn_accept a = {.user_id = ME,
+                                .thread_id = STR("t"),
+                                .turn_id = id,
+                                .message_id = id,
+                                .message_json = STR("{}"),
+                                .input = STR("{}"),
+                                .owner = STR("p1")};
+        int rc = turn_accept(h->f->db, &a, &accepted, &err);
+        CHECK(rc == 0 || rc == -ERR_BUSY);
+        if (rc == 0 && i % 3 == 0) {
+            CHECK_OK(turn_request_cancel(h->f->db, (struct turn_key){ME, id}, &state, &err), &err);
+        }
+        work_off(h, &arena, &err);
+    }
+}
+
+BOTH_BACKENDS(many_hands_on_one_thread_keep_it_whole) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct turn_accepted a;
+    struct hand hands[HANDS];
+    struct fiber_scope scope;
+    unsigned ended = 0;
+    REQUIRE(fixture_open(&f, backend));
+    REQUIRE_OK(lease_renew(f.db, STR("p1"), clock_now_us() + 60 * SECOND, &f.err), &f.err);
+    REQUIRE_OK(accept_turn(&f, "t", "first", "x", &a), &f.err); /* so that the others queue up */
+    REQUIRE_OK(end_turn(&f, "t", "first", 1, 0, 1, 2), &f.err);
+    REQUIRE_OK(accept_turn(&f, "t", "second", "x", &a), &f.err);
+    REQUIRE_OK(accept_turn(&f, "t", "third", "x", &a), &f.err);
+    REQUIRE_OK(end_turn(&f, "t", "second", 2, 0, 1, 4), &f.err);
+    fiber_scope_init(&scope);
+    for (unsigned i = 0; i < HANDS; i++) {
+        hands[i] = (struct hand){.f = &f, .number = i};
+        CHECK_OK(fiber_spawn(&scope, "hand", lend_a_hand, &hands[i], NULL, &f.err), &f.err);
+    }
+    fiber_scope_join(&scope);
+    for (unsigned i = 0; i < HANDS; i++) {
+        ended += hands[i].ended;
+    }
+    CHECK(ended > 0);
 }
