@@ -29,6 +29,7 @@ struct serve {
     struct turn_engine *engine;
     struct gateway gateway;
     struct http_server *server;
+    bool has_client;
 
     uv_signal_t signals[2];
     struct fiber *main;
@@ -121,6 +122,7 @@ static int start(struct serve *s) {
     if (http_client_start(&err) < 0) {
         return cli_fail(EXIT_FAILED, &err);
     }
+    s->has_client = true;
     if (start_turns(s, &err) < 0) {
         return cli_fail(EXIT_DATABASE, &err);
     }
@@ -150,7 +152,9 @@ static void stop(struct serve *s) {
     }
     http_server_free(s->server);
     gateway_done(&s->gateway);
-    http_client_stop();
+    if (s->has_client) {
+        http_client_stop();
+    }
     auth_free(s->auth);
     db_close(s->db);
 }
