@@ -272,7 +272,10 @@ static void close_handle(uv_handle_t *handle) {
 }
 
 void http_client_stop(void) {
-    assert(engine && engine->transfers == 0);
+    if (!engine) {
+        return;
+    }
+    assert(engine->transfers == 0);
     while (engine->pooled > 0) {
         curl_easy_cleanup(engine->pool[--engine->pooled]);
     }

@@ -10,7 +10,8 @@
 /* Ignores SIGPIPE from then on. ERR_INVALID: SSL_CERT_FILE or CURL_CA_BUNDLE names a file that
  * cannot be read. */
 int http_client_start(struct err *err) must_check;
-void http_client_stop(void); /* all streams must be closed */
+/* All streams must be closed. Does nothing when it was not started. */
+void http_client_stop(void);
 
 struct http_client_field {
     const char *name; /* ERR_INVALID for fields that frame the message: Content-Length and such */
