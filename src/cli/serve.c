@@ -16,6 +16,7 @@
 enum {
     STOP_GRACE_MS = 8000, /* below the 10 s after which container runtimes kill */
     MAX_OPEN_FILES = 1 << 18,
+    MAX_CONNECTIONS = 12000,
 };
 
 struct serve {
@@ -85,6 +86,15 @@ static int start_turns(struct serve *s, struct err *err) {
     return turn_engine_start(s->engine, err);
 }
 
+/* Clients get half of the descriptors, so that however many come, turns still reach their models.
+ */
+static unsigned max_connections(void) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0
+               ? (unsigned)MIN(limit.rlim_cur / 2, (rlim_t)MAX_CONNECTIONS)
+               : MAX_CONNECTIONS;
+}
+
 static int start_http(struct serve *s, struct err *err) {
     s->gateway = (struct gateway){.profile = s->profile,
                                   .db = s->db,
@@ -95,6 +105,7 @@ static int start_http(struct serve *s, struct err *err) {
     gateway_init(&s->gateway);
     const struct http_server_options options = {.address = s->profile->listen.p,
                                                 .reuse_port = s->reuse_port,
+                                                .max_connections = max_connections(),
                                                 .handler = api_handle,
                                                 .on_done = api_on_done,
                                                 .write_error = api_write_error,
