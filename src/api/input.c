@@ -220,8 +220,9 @@ int input_read_id(const json_t *object, const char *key, struct str *ret, struct
     }
     if (id.p && !call_id_valid(id)) {
         return err_set(err, ERR_INVALID,
-                       "%s: must be 1 to %d printable ASCII characters without space and /", key,
-                       CALL_MAX_ID_BYTES);
+                       "%s: must be 1 to %d printable ASCII characters without space and /, not . "
+                       "or ..",
+                       key, CALL_MAX_ID_BYTES);
     }
     *ret = id;
     return 0;

@@ -10,8 +10,8 @@
 
 enum {
     MAX_OPEN_ITEMS = 64,
-    OPEN_ID_BYTES = 160,
-    RECHECK_MS = 1000, /* how often a turn that runs nowhere is looked for again */
+    OPEN_ID_BYTES = 320, /* as JSON has it: each character may be escaped */
+    RECHECK_MS = 1000,   /* how often a turn that runs nowhere is looked for again */
 };
 
 /* A message, reasoning item or tool call whose START was delivered and whose END was not. */
@@ -111,12 +111,17 @@ static struct str event_type(struct str json) {
     return str_head(rest, str_find_char(rest, '"'));
 }
 
+/* As it stands in the JSON, escapes and all, to be written again so. */
 static struct str event_id(struct str json, const char *key) {
     char pattern[32];
     int n = snprintf(pattern, sizeof pattern, "\"%s\":\"", key);
     struct str rest = str_skip(json, str_find(json, (struct str){pattern, (size_t)n}));
     rest = str_skip(rest, (size_t)n);
-    return str_head(rest, str_find_char(rest, '"'));
+    size_t end = 0;
+    while (end < rest.n && rest.p[end] != '"') {
+        end += rest.p[end] == '\\' ? 2 : 1;
+    }
+    return str_head(rest, end);
 }
 
 static void note_open(struct run_reader *r, const struct item_kind *kind, struct str id) {

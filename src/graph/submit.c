@@ -22,12 +22,12 @@ static int check_submission(struct turn_engine *e, const struct turn_submission 
     if (s->thread_id.n && !thread_id_valid(s->thread_id)) {
         return err_set(err, ERR_INVALID,
                        "thread_id: 1 to 128 printable ASCII characters without "
-                       "space, quotes and backslash");
+                       "space and /, not . or ..");
     }
     if (s->turn_id.n && !thread_id_valid(s->turn_id)) {
         return err_set(err, ERR_INVALID,
                        "turn_id: 1 to 128 printable ASCII characters without "
-                       "space, quotes and backslash");
+                       "space and /, not . or ..");
     }
     if (s->agent.n && !str_eq(s->agent, STR("cos"))) {
         return err_set(err, ERR_NOT_FOUND, "there is no agent of this name");

@@ -12,7 +12,8 @@ bool thread_id_valid(struct str id) {
             return false;
         }
     }
-    return id.n > 0 && id.n <= MAX_ID;
+    /* As segments of a path these two mean another path. */
+    return id.n > 0 && id.n <= MAX_ID && !str_eq(id, STR(".")) && !str_eq(id, STR(".."));
 }
 
 static int no_thread(struct err *err) {

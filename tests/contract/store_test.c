@@ -258,6 +258,7 @@ TEST(ids_of_clients_are_plain_words) {
           !thread_id_valid(STR("a/b")));
     CHECK(!thread_id_valid(STR("a\n")) && !thread_id_valid(STR("\xC3\xA9")));
     CHECK(!thread_id_valid(STR("a\0b")));
+    CHECK(!thread_id_valid(STR(".")) && !thread_id_valid(STR("..")) && thread_id_valid(STR("...")));
 }
 
 /* ---- usage ---- */

@@ -188,13 +188,13 @@ TEST_FIBER(a_new_owner_follows_the_dead_one_without_a_break) {
     struct run *run = open_run(runs, 0);
     struct run_reader *r = run_reader_open_live(run);
     run_emit(run, STR("{\"type\":\"RUN_STARTED\"}"));
-    run_emit(run, STR("{\"type\":\"TEXT_MESSAGE_START\",\"messageId\":\"m\"}"));
+    run_emit(run, STR("{\"type\":\"TEXT_MESSAGE_START\",\"messageId\":\"m\\\"1\"}"));
     read_all(r, &got);
     run_abandon(run);
     run = open_run(runs, 1);
     run_emit(run, STR("{\"type\":\"RUN_STARTED\"}"));
     run_emit(run, STR("{\"type\":\"MESSAGES_SNAPSHOT\"}"));
-    CHECK_STR(read_all(r, &got), "0:{\"type\":\"TEXT_MESSAGE_END\",\"messageId\":\"m\"} "
+    CHECK_STR(read_all(r, &got), "0:{\"type\":\"TEXT_MESSAGE_END\",\"messageId\":\"m\\\"1\"} "
                                  "16777218:{\"type\":\"MESSAGES_SNAPSHOT\"} ");
     run_close(run);
     CHECK_STR(read_all(r, &got), ".");
