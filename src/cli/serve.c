@@ -159,6 +159,7 @@ static void stop(struct serve *s) {
     }
     tool_registry_free(s->tools);
     if (s->runs) {
+        runs_stop(s->runs);
         runs_free(s->runs);
     }
     http_server_free(s->server);

@@ -150,6 +150,8 @@ enum { DB_NOTIFY_MAX_BYTES = 7900 };
  * messages came faster than they were taken. Channel names are [a-z_][a-z0-9_]*. */
 int db_listen(struct db *db, const char *channel, void (*on_notify)(struct str payload, void *arg),
               void (*on_lost)(void *arg), void *arg, struct err *err) must_check;
+/* From now on nothing is told to those who listen with this arg. */
+void db_unlisten(struct db *db, void *arg);
 /* Not part of a transaction, best effort: the message may be lost, and equal ones sent together
  * may arrive as one. ERR_LIMIT above DB_NOTIFY_MAX_BYTES. */
 may_yield int db_notify(struct db *db, const char *channel, struct str payload, struct err *err)

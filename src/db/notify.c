@@ -26,7 +26,9 @@ static void tell_lost(struct db *db) {
 static void deliver_one(struct db *db) {
     struct db_message *m = list_entry(list_pop(&db->messages), struct db_message, node);
     db->n_messages--;
-    m->listener->on_notify((struct str){m->payload, m->n}, m->listener->arg);
+    if (m->listener->on_notify) {
+        m->listener->on_notify((struct str){m->payload, m->n}, m->listener->arg);
+    }
     mem_free(m);
 }
 
@@ -108,6 +110,17 @@ int db_listen(struct db *db, const char *channel, void (*on_notify)(struct str p
     l->arg = arg;
     list_push(&db->listeners, &l->node);
     return db->driver->listen(db, err);
+}
+
+/* The channel stays subscribed: a process stops listening when it ends. */
+void db_unlisten(struct db *db, void *arg) {
+    list_each (node, &db->listeners) {
+        struct db_listener *l = list_entry(node, struct db_listener, node);
+        if (l->arg == arg) {
+            l->on_notify = NULL;
+            l->on_lost = NULL;
+        }
+    }
 }
 
 int db_notify(struct db *db, const char *channel, struct str payload, struct err *err) {

@@ -39,7 +39,8 @@ int event_message_from_canonical(struct strbuf *out, struct str id, struct str j
  */
 int event_message_text(struct strbuf *out, struct str json, struct err *err) must_check;
 
-/* MESSAGES_SNAPSHOT of a thread as it is stored, its newest EVENT_SNAPSHOT_MESSAGES messages. */
-enum { EVENT_SNAPSHOT_MESSAGES = 200, EVENT_MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024 };
+/* MESSAGES_SNAPSHOT of a thread as it is stored: its newest messages, at most
+ * EVENT_SNAPSHOT_MESSAGES and EVENT_MAX_SNAPSHOT_BYTES. */
+enum { EVENT_SNAPSHOT_MESSAGES = 200, EVENT_MAX_SNAPSHOT_BYTES = 4 * 1024 * 1024 };
 may_yield int event_thread_snapshot(struct strbuf *out, struct db *db, struct str user_id,
                                     struct str thread_id, struct err *err) must_check;

@@ -51,6 +51,8 @@ struct remote;
 struct remote *remote_open(struct runs *runs, struct str owner, struct str user_id,
                            struct str turn_id, int64_t since);
 void remote_close(struct remote *r); /* accepts NULL */
+/* A run began in this process: readers that follow its turn elsewhere look again. */
+void remote_moved_here(const struct run *run);
 /* Moves what has arrived into lines "<seq> <event>\n"; false: silent too long, ended, or a gap:
  * look into the store. */
 may_yield bool remote_read(struct remote *r, int64_t timeout_ms, struct strbuf *out);

@@ -1,4 +1,5 @@
 /* Stored messages as AG-UI shows them. */
+#include "base/log.h"
 #include "event/event.h"
 #include "store/threads.h"
 
@@ -83,10 +84,33 @@ int event_message_text(struct strbuf *out, struct str json, struct err *err) {
     return strbuf_check(out, "the message's text", err);
 }
 
+/* Renders the newest messages that fit, and gives the number of the first. One that is damaged is
+ * left out: it must not keep the others from being shown. */
+static size_t render(const struct thread_message *messages, size_t n, struct arena *arena,
+                     struct str *ret_json) {
+    size_t bytes = 0, first = n;
+    while (first > 0) {
+        struct strbuf one cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES);
+        const struct thread_message *m = &messages[first - 1];
+        struct err err;
+        if (event_message_from_canonical(&one, m->id, m->json, &err) < 0) {
+            log_warn("event", "message %.*s is not shown: %s", STR_ARG(m->id), err.msg);
+            strbuf_reset(&one);
+        }
+        bytes += one.n + 1;
+        if (bytes > EVENT_MAX_SNAPSHOT_BYTES) {
+            break;
+        }
+        ret_json[--first] = arena_str(arena, strbuf_str(&one));
+    }
+    return first;
+}
+
 int event_thread_snapshot(struct strbuf *out, struct db *db, struct str user_id,
                           struct str thread_id, struct err *err) {
     struct arena arena cleanup(arena_done) = {0};
-    struct strbuf list cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES);
+    struct strbuf list cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES + 2);
+    struct str json[EVENT_SNAPSHOT_MESSAGES];
     struct thread_message *messages;
     size_t n;
     if (thread_messages(db, user_id, thread_id, 0, EVENT_SNAPSHOT_MESSAGES, &arena, &messages, &n,
@@ -94,12 +118,10 @@ int event_thread_snapshot(struct strbuf *out, struct db *db, struct str user_id,
         return -(int)err->code;
     }
     strbuf_addc(&list, '[');
-    for (size_t i = 0; i < n; i++) {
-        if (i) {
-            strbuf_addc(&list, ',');
-        }
-        if (event_message_from_canonical(&list, messages[i].id, messages[i].json, err) < 0) {
-            return -(int)err->code;
+    for (size_t i = render(messages, n, &arena, json); i < n; i++) {
+        if (json[i].n) {
+            strbuf_addz(&list, list.n > 1 ? "," : "");
+            strbuf_add(&list, json[i]);
         }
     }
     strbuf_addc(&list, ']');

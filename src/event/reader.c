@@ -12,6 +12,7 @@ enum {
     MAX_OPEN_ITEMS = 64,
     OPEN_ID_BYTES = 320, /* as JSON has it: each character may be escaped */
     RECHECK_MS = 1000,   /* how often a turn that runs nowhere is looked for again */
+    FRUITLESS_MS = 250,  /* before another process is asked again that had nothing to say */
 };
 
 /* A message, reasoning item or tool call whose START was delivered and whose END was not. */
@@ -27,6 +28,7 @@ struct run_reader {
     bool started;   /* RUN_STARTED was delivered, or lies before the cursor */
     struct run *live;
     struct remote *remote;
+    int64_t remote_since; /* the cursor when the other process was asked */
     bool ended;
 
     struct strbuf bytes; /* what the delivered views show */
@@ -258,7 +260,7 @@ static void deliver_end(struct run_reader *r, const struct turn_row *row) {
 }
 
 static int deliver_outcome(struct run_reader *r, const struct turn_row *row, struct err *err) {
-    struct strbuf event cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES);
+    struct strbuf event cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES + 1024);
     if (!r->started) {
         event_run_started(&event, r->thread_id, r->turn_id);
         put(r, 0, strbuf_str(&event));
@@ -305,6 +307,7 @@ static int locate(struct run_reader *r, struct err *err) {
     if (row.state == TURN_RUNNING && row.lease_owner.n &&
         !str_eq(row.lease_owner, r->runs->process_id) && db_backend(r->runs->db) == DB_POSTGRES) {
         r->remote = remote_open(r->runs, row.lease_owner, r->user_id, r->turn_id, r->cursor);
+        r->remote_since = r->cursor;
     }
     return 0;
 }
@@ -345,7 +348,9 @@ static int read_remote(struct run_reader *r, int64_t deadline_us, struct err *er
     }
     if (!remote_read(r->remote, left_ms, &lines)) {
         remote_close(take(r->remote));
-        return 0;
+        /* An owner that knows nothing of its turn must not be asked as fast as it can answer. */
+        bool fruitless = r->cursor == r->remote_since;
+        return fruitless ? wait_until(&r->runs->opened, deadline_us, FRUITLESS_MS) : 0;
     }
     return deliver_lines(r, strbuf_str(&lines), err);
 }

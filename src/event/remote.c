@@ -174,11 +174,23 @@ static void on_piece(struct runs *runs, struct str payload) {
         return;
     }
     r->heard_us = clock_mono_us();
-    strbuf_add(&r->inbox, body);
-    if (number != r->next_piece++ || end || r->inbox.failed) {
-        r->broken = true;
+    if (r->broken || number != r->next_piece++) {
+        r->broken = true; /* the lines before the gap are whole; what follows it may be none */
+    } else {
+        strbuf_add(&r->inbox, body);
+        r->broken = end || r->inbox.failed;
     }
     fiber_broadcast(&r->arrived);
+}
+
+void remote_moved_here(const struct run *run) {
+    list_each (node, &run->runs->remote_readers) {
+        struct remote *r = list_entry(node, struct remote, in_runs);
+        if (str_eq(r->turn_id, run->turn_id) && str_eq(r->user_id, run->user_id)) {
+            r->broken = true;
+            fiber_broadcast(&r->arrived);
+        }
+    }
 }
 
 /* ---- the owner's side ---- */

@@ -25,6 +25,7 @@ int runs_start(struct runs *runs, struct err *err) {
 }
 
 void runs_stop(struct runs *runs) {
+    db_unlisten(runs->db, runs);
     fiber_scope_done(&runs->scope);
 }
 
@@ -77,6 +78,7 @@ struct run *run_open(struct runs *runs, struct str user_id, struct str thread_id
     list_push(&runs->all, &run->in_runs);
     runs->stats.live_runs++;
     fiber_broadcast(&runs->opened);
+    remote_moved_here(run);
     return run;
 }
 
@@ -154,11 +156,30 @@ void run_hold(struct run *run) {
     run->held = true;
 }
 
+void run_release_up_to(struct run *run, int64_t seq) {
+    if (run->visible_seq < seq) {
+        run->visible_seq = seq;
+        fiber_broadcast(&run->changed);
+    }
+}
+
 void run_release(struct run *run) {
     run->held = false;
-    if (run->visible_seq < run->next_seq - 1) {
-        run->visible_seq = run->next_seq - 1;
-        fiber_broadcast(&run->changed);
+    run_release_up_to(run, run_last_seq(run));
+}
+
+int64_t run_last_seq(const struct run *run) {
+    return run->next_seq - 1;
+}
+
+void run_retract(struct run *run, int64_t seq) {
+    assert(seq >= run->visible_seq && seq >= run->stored_seq);
+    while (run_last_seq(run) > seq) {
+        struct run_entry *entry = run->entries[--run->n_entries];
+        run->bytes -= entry->n;
+        run->runs->stats.bytes -= entry->n;
+        run->next_seq--;
+        mem_free(entry);
     }
 }
 

@@ -33,7 +33,12 @@ struct run *run_open(struct runs *runs, struct str user_id, struct str thread_id
 /* Appends one event; its number. */
 int64_t run_emit(struct run *run, struct str event_json);
 void run_hold(struct run *run);
-void run_release(struct run *run); /* makes everything emitted so far visible */
+void run_release(struct run *run);           /* makes everything emitted so far visible */
+int64_t run_last_seq(const struct run *run); /* of the newest event, visible or not */
+/* Makes the events up to seq visible; what follows stays held. */
+void run_release_up_to(struct run *run, int64_t seq);
+/* Takes back the events after seq, of which none may be visible or stored. */
+void run_retract(struct run *run, int64_t seq);
 /* Lines "<seq> <event>\n" of all events not stored yet; *ret_last_seq 0 when there are none. */
 void run_unstored(struct run *run, struct strbuf *out, int64_t *ret_last_seq);
 void run_stored(struct run *run, int64_t up_to_seq);

@@ -1,41 +1,48 @@
 /* Turns that somebody left: adopted from dead owners, and taken from the queue. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "event/event.h"
 #include "graph/internal.h"
 
-enum { CLAIM_BATCH = 64, MIN_SCAN_MS = 250, CLAIM_TRIES = 60, CLAIM_PAUSE_MS = 1000 };
-
-struct claim {
-    struct turn_engine *engine;
-    struct arena arena;
-    struct str user_id, turn_id;
+enum {
+    CLAIM_BATCH = 64,
+    OWNED_BATCH = TURN_MAX_RUNNING + 1000,
+    MIN_SCAN_MS = 250,
+    CLAIM_TRIES = 3,
+    CLAIM_PAUSE_MS = 200,
+    /* A transaction given up as lost can still be committed for so long. */
+    DOUBT_US = 120 * 1000 * 1000,
 };
 
 /* What clients have seen of a dead owner's run is replaced by what is stored. */
 static int announce(struct turn *t, struct err *err) {
+    struct patience patience = {0};
+    int rc;
     event_run_started(turn_event(t), t->thread_id, t->turn_id);
     turn_emit(t);
-    if (t->epoch > 0) {
-        if (event_thread_snapshot(turn_event(t), t->engine->options.db, t->user_id, t->thread_id,
-                                  err) < 0) {
-            return -(int)err->code;
-        }
+    do {
+        rc = event_thread_snapshot(turn_event(t), t->engine->options.db, t->user_id, t->thread_id,
+                                   err);
+    } while (rc < 0 && patience_left(t, &patience, err));
+    if (rc == 0) {
         turn_emit(t);
     }
-    return 0;
+    return rc;
 }
 
 /* Goes back to where the checkpoint stands; without one the turn begins at its beginning. */
-static int restore(struct turn *t, const struct turn_row *row, struct err *err) {
+static int restore(struct turn *t, struct str input, struct err *err) {
     struct turn_checkpoint checkpoint;
     struct turn_key key = {t->user_id, t->turn_id};
-    if (turn_input_read(t, row->input, err) < 0) {
+    struct patience patience = {0};
+    int rc;
+    if (turn_input_read(t, input, err) < 0) {
         return -(int)err->code;
     }
-    int rc =
-        turn_checkpoint_get(t->engine->options.db, key, t->thread_id, &t->arena, &checkpoint, err);
+    do {
+        rc = turn_checkpoint_get(t->engine->options.db, key, t->thread_id, &t->arena, &checkpoint,
+                                 err);
+    } while (rc < 0 && patience_left(t, &patience, err));
     if (rc < 0 && err->code != ERR_NOT_FOUND) {
         return rc;
     }
@@ -47,77 +54,93 @@ static int restore(struct turn *t, const struct turn_row *row, struct err *err) 
                            STR_ARG(checkpoint.node));
         }
     }
-    return announce(t, err);
+    if (t->epoch - t->stored_epoch > TURN_MAX_ADOPTIONS) {
+        return err_set(err, ERR_INTERNAL,
+                       "The turn was interrupted %d times at the same place and was given up.",
+                       TURN_MAX_ADOPTIONS);
+    }
+    return 0;
 }
 
-/* The turn is ours in the store: makes the object, and walks it in this fiber. */
-static void begin(struct claim *c, const struct turn_row *row) {
+/* The turn is ours in the store: walks it in this fiber. */
+static void begin(struct turn *t, const struct turn_row *row) {
     struct err err;
-    struct turn *t = turn_new(c->engine, c->user_id, row->thread_id, c->turn_id);
-    t->adopted = true;
-    t->accepted = ACCEPT_DONE;
+    t->thread_id = arena_str(&t->arena, row->thread_id);
+    t->has_followers = true; /* maybe: whoever waits came before us */
     t->position = row->position;
     t->epoch = row->epoch;
     t->step = row->step;
     t->message_seq = row->message_seq;
-    t->cancel_requested = row->cancel_requested;
-    t->run = run_open(c->engine->options.runs, c->user_id, row->thread_id, c->turn_id, row->epoch);
-    t->fiber = fiber_self();
+    t->cancel_requested = t->cancel_requested || row->cancel_requested;
+    t->run = run_open(t->engine->options.runs, t->user_id, t->thread_id, t->turn_id, t->epoch);
     turn_enter(t);
-    if (restore(t, row, &err) < 0) {
+    if (announce(t, &err) < 0 || restore(t, row->input, &err) < 0) {
         turn_fail(t, &err);
         return;
     }
     turn_walk_main(t);
 }
 
-/* A connection that broke says nothing about the commit; asking again with the same time does. A
- * turn that became ours and was not walked would wait for the end of this process. */
-static int claim_patiently(struct claim *c, struct turn_row *ret, struct err *err) {
-    struct turn_key key = {c->user_id, c->turn_id};
+/* After a connection broke, asking again tells whether the turn is ours. */
+static int claim(struct turn *t, struct turn_row *ret, struct err *err) {
+    struct turn_engine *e = t->engine;
+    struct turn_key key = {t->user_id, t->turn_id};
     /* Told apart from other claims of this process by its time. */
-    int64_t now_us = c->engine->last_claim_us = MAX(clock_now_us(), c->engine->last_claim_us + 1);
-    for (int tries = 1;; tries++) {
-        int rc = turn_claim(c->engine->options.db, key, c->engine->process_id, now_us, &c->arena,
-                            ret, err);
-        if (rc != -ERR_UNAVAILABLE || tries == CLAIM_TRIES || fiber_sleep(CLAIM_PAUSE_MS) < 0) {
-            return rc;
+    int64_t now_us = e->last_claim_us = MAX(clock_now_us(), e->last_claim_us + 1);
+    int rc;
+    fiber_shield_enter();
+    for (int i = 1;; i++) {
+        rc = (t->lost ? turn_claim_own : turn_claim)(e->options.db, key, e->process_id, now_us,
+                                                     &t->arena, ret, err);
+        if (rc == 0 || !outcome_unknown(err->code) || i == CLAIM_TRIES || e->stopping) {
+            break;
         }
+        (void)fiber_sleep(CLAIM_PAUSE_MS);
     }
+    fiber_shield_leave();
+    if (rc < 0 && outcome_unknown(err->code)) {
+        engine_doubt(e);
+    }
+    return rc;
 }
 
 static void claim_main(void *arg) {
-    struct claim *c = arg;
+    struct turn *t = arg;
     struct turn_row row;
     struct err err;
-    int rc = claim_patiently(c, &row, &err);
-    if (rc == 0) {
+    if (t->engine->stopping) {
+        turn_free(t);
+    } else if (claim(t, &row, &err) == 0) {
         if (row.step > 0) {
-            log_info("graph", "turn %.*s goes on here", STR_ARG(c->turn_id));
-            c->engine->stats.adopted++;
+            log_info("graph", "turn %.*s goes on here", STR_ARG(t->turn_id));
+            t->engine->stats.adopted++;
         }
-        begin(c, &row);
-    } else if (err.code != ERR_CONFLICT && err.code != ERR_CANCELLED) {
-        log_warn("graph", "turn %.*s could not be taken: %s", STR_ARG(c->turn_id), err.msg);
+        begin(t, &row);
+    } else {
+        if (err.code != ERR_CONFLICT) {
+            log_warn("graph", "turn %.*s could not be taken: %s", STR_ARG(t->turn_id), err.msg);
+        }
+        turn_free(t);
     }
-    arena_done(&c->arena);
-    mem_free(c);
+}
+
+static void take_turn(struct turn_engine *e, struct str user_id, struct str turn_id, bool lost) {
+    struct err err;
+    if (e->stopping || e->stats.running >= TURN_MAX_RUNNING || turn_find(e, user_id, turn_id)) {
+        return;
+    }
+    struct turn *t = turn_new(e, user_id, STR_EMPTY, turn_id);
+    t->adopted = true;
+    t->accepted = ACCEPT_DONE;
+    t->lost = lost;
+    if (fiber_spawn(&e->turn_scope, "turn", claim_main, t, &t->fiber, &err) < 0) {
+        log_warn("graph", "turn %.*s waits: %s", STR_ARG(turn_id), err.msg);
+        turn_free(t);
+    }
 }
 
 void turn_take(struct turn_engine *e, struct str user_id, struct str turn_id) {
-    struct err err;
-    if (e->stopping || e->stats.running >= TURN_MAX_RUNNING) {
-        return;
-    }
-    struct claim *c = mem_alloc(sizeof *c);
-    c->engine = e;
-    c->user_id = arena_str(&c->arena, user_id);
-    c->turn_id = arena_str(&c->arena, turn_id);
-    if (fiber_spawn(&e->turn_scope, "turn", claim_main, c, NULL, &err) < 0) {
-        log_warn("graph", "turn %.*s waits: %s", STR_ARG(turn_id), err.msg);
-        arena_done(&c->arena);
-        mem_free(c);
-    }
+    take_turn(e, user_id, turn_id, false);
 }
 
 void turn_take_next(struct turn_engine *e, struct str user_id, struct str thread_id) {
@@ -131,14 +154,10 @@ void turn_take_next(struct turn_engine *e, struct str user_id, struct str thread
     }
 }
 
-static bool is_live_here(struct turn_engine *e, const struct turn_key *key) {
-    list_each (node, &e->turns) {
-        const struct turn *t = list_entry(node, struct turn, in_engine);
-        if (str_eq(t->turn_id, key->turn_id) && str_eq(t->user_id, key->user_id)) {
-            return true;
-        }
+static void take_all(struct turn_engine *e, const struct turn_key *keys, size_t n, bool lost) {
+    for (size_t i = 0; i < n; i++) {
+        take_turn(e, keys[i].user_id, keys[i].turn_id, lost);
     }
-    return false;
 }
 
 static void claim_all(struct turn_engine *e) {
@@ -146,16 +165,27 @@ static void claim_all(struct turn_engine *e) {
     struct turn_key *keys;
     struct err err;
     size_t n;
-    if (turns_claimable(e->options.db, clock_now_us(), CLAIM_BATCH, &arena, &keys, &n, &err) < 0) {
-        if (err.code != ERR_CANCELLED) {
-            log_warn("graph", "looking for turns to take failed: %s", err.msg);
-        }
-        return;
+    if (turns_claimable(e->options.db, clock_now_us(), CLAIM_BATCH, &arena, &keys, &n, &err) == 0) {
+        take_all(e, keys, n, false);
+    } else if (err.code != ERR_CANCELLED) {
+        log_warn("graph", "looking for turns to take failed: %s", err.msg);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (!is_live_here(e, &keys[i])) {
-            turn_take(e, keys[i].user_id, keys[i].turn_id);
-        }
+}
+
+/* What the store has as ours and nobody here knows of. Our own lease would keep everybody from it
+ * for ever. */
+static void claim_lost(struct turn_engine *e) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct turn_key *keys;
+    struct err err;
+    size_t n;
+    int64_t doubt_us = e->doubt_us, begun_us = clock_mono_us();
+    if (turns_owned(e->options.db, e->process_id, OWNED_BATCH, &arena, &keys, &n, &err) < 0) {
+        return; /* tried again at the next look */
+    }
+    take_all(e, keys, n, true);
+    if (e->doubt_us == doubt_us && begun_us - doubt_us > DOUBT_US) {
+        e->doubt_us = 0;
     }
 }
 
@@ -164,5 +194,8 @@ void turn_claim_loop(void *engine) {
     int64_t pause_ms = MAX(e->options.profile->lease_ms / 8, (int64_t)MIN_SCAN_MS);
     do {
         claim_all(e);
+        if (e->doubt_us) {
+            claim_lost(e);
+        }
     } while (fiber_sleep(pause_ms) == 0);
 }

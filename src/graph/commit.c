@@ -21,6 +21,21 @@ void turn_emit(struct turn *t) {
     run_emit(t->run, strbuf_str(&t->event));
 }
 
+void turn_hold(struct turn *t) {
+    if (!t->holding) {
+        t->holding = true;
+        t->held_after = run_last_seq(t->run);
+        run_hold(t->run);
+    }
+}
+
+void turn_release(struct turn *t) {
+    t->holding = false;
+    if (t->accepted == ACCEPT_DONE) {
+        run_release(t->run);
+    }
+}
+
 void turn_add_message(struct turn *t, struct str json, bool plain) {
     if (t->n_messages == t->messages_cap) {
         size_t cap = t->messages_cap ? t->messages_cap * 2 : 32;
@@ -49,7 +64,7 @@ void turn_store_message(struct turn *t, struct str id, struct str role, struct s
  */
 static int wait_until_accepted(struct turn *t, struct err *err) {
     while (t->accepted == ACCEPT_PENDING) {
-        int rc = fiber_wait(&t->accepted_changed, DATABASE_PATIENCE_MS);
+        int rc = fiber_wait(&t->accepted_changed, FIBER_FOREVER); /* its submitter sees to it */
         if (rc < 0) {
             return err_set(err, (enum err_code) - rc, "waiting for the message to be stored");
         }
@@ -58,33 +73,39 @@ static int wait_until_accepted(struct turn *t, struct err *err) {
                                       : err_set(err, ERR_CANCELLED, "the turn was not accepted");
 }
 
-static bool worth_waiting(enum err_code code) {
-    return code == ERR_UNAVAILABLE || code == ERR_BUSY || code == ERR_TIMEOUT;
+bool patience_left(const struct turn *t, struct patience *p, struct err *err) {
+    int64_t now_us = clock_mono_us();
+    if (!p->give_up_us) {
+        *p = (struct patience){now_us + DATABASE_PATIENCE_MS * 1000, FIRST_DELAY_MS};
+    }
+    bool worth_waiting = outcome_unknown(err->code) || err->code == ERR_BUSY;
+    if (!worth_waiting || now_us > p->give_up_us || t->engine->stopping) {
+        return false;
+    }
+    log_warn("graph", "turn %.*s waits for the database: %s", STR_ARG(t->turn_id), err->msg);
+    int rc = fiber_sleep(p->delay_ms);
+    if (rc < 0) {
+        err_set(err, (enum err_code) - rc, "waiting for the database");
+    }
+    p->delay_ms = MIN(p->delay_ms * 2, (int64_t)MAX_DELAY_MS);
+    return rc == 0;
 }
 
-/* Not cancelled while a transaction is on its way, but between the tries. */
 static int store_patiently(struct turn *t, const struct turn_step *step, struct err *err) {
-    int64_t give_up_us = clock_mono_us() + DATABASE_PATIENCE_MS * 1000;
-    int64_t delay_ms = FIRST_DELAY_MS;
-    for (;;) {
-        bool cancel = false;
-        fiber_shield_enter();
-        int rc = turn_step_store(t->engine->options.db, step, &cancel, err);
-        fiber_shield_leave();
-        if (rc == 0) {
-            t->cancel_requested = t->cancel_requested || cancel;
-            return 0;
-        }
-        if (!worth_waiting(err->code) || clock_mono_us() > give_up_us) {
-            return rc;
-        }
-        log_warn("graph", "turn %.*s waits for the database: %s", STR_ARG(t->turn_id), err->msg);
-        rc = fiber_sleep(delay_ms);
-        if (rc < 0) {
-            return err_set(err, (enum err_code) - rc, "waiting for the database");
-        }
-        delay_ms = MIN(delay_ms * 2, (int64_t)MAX_DELAY_MS);
+    struct patience patience = {0};
+    bool cancel = false;
+    int rc;
+    fiber_shield_enter();
+    do {
+        rc = turn_step_store(t->engine->options.db, step, &cancel, err);
+        t->in_doubt = t->in_doubt || (rc < 0 && outcome_unknown(err->code));
+    } while (rc < 0 && patience_left(t, &patience, err));
+    fiber_shield_leave();
+    if (rc == 0) {
+        t->in_doubt = false;
+        t->cancel_requested = t->cancel_requested || cancel;
     }
+    return rc;
 }
 
 int turn_commit(struct turn *t, const struct node *next, struct err *err) {
@@ -124,6 +145,7 @@ int turn_commit(struct turn *t, const struct node *next, struct err *err) {
     }
     run_stored(t->run, step.events_last_seq);
     t->step = step.step;
+    t->stored_epoch = t->epoch;
     t->message_seq = step.message_seq;
     *c = (struct turn_changes){0};
     return 0;

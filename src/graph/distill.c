@@ -9,6 +9,7 @@
 #include "store/summary.h"
 
 enum {
+    MAX_MESSAGE_BYTES = 8 * 1024 * 1024,
     MAX_QUOTED_BYTES = 4096, /* of one message */
     MAX_SUMMARY_BYTES = 16 * 1024,
     MAX_SUMMARY_TOKENS = 2000,
@@ -59,7 +60,7 @@ static void quote(struct strbuf *out, const struct turn_message *m) {
     struct str name = str_eq(m->role, STR("user"))        ? STR("Person")
                       : str_eq(m->role, STR("assistant")) ? STR("Assistant")
                                                           : STR("Tool");
-    struct strbuf text cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES);
+    struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_MESSAGE_BYTES);
     struct err err;
     if (event_message_text(&text, m->json, &err) < 0 || text.n == 0) {
         return;
@@ -118,7 +119,7 @@ static int ask(struct distillation *d, struct str text, struct llm_endpoint *ret
 }
 
 static struct str text_of(struct distillation *d, struct str message) {
-    struct strbuf text cleanup(strbuf_done) = STRBUF(EVENT_MAX_SNAPSHOT_BYTES);
+    struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_MESSAGE_BYTES);
     struct err err;
     if (event_message_text(&text, message, &err) < 0) {
         return STR_EMPTY;
@@ -144,7 +145,7 @@ static int distill(struct distillation *d, struct err *err) {
     struct llm_endpoint endpoint;
     struct llm_result r = {0};
     size_t n;
-    if (turn_history(d->engine->options.db, d->user_id, d->thread_id, INT64_MAX,
+    if (turn_history(d->engine->options.db, d->user_id, d->thread_id, STR_EMPTY, INT64_MAX,
                      TURN_HISTORY_MESSAGES, d->budget_bytes, &d->arena, &m, &n, err) < 0) {
         return -(int)err->code;
     }
@@ -188,7 +189,7 @@ void distill_consider(struct turn *t) {
     struct turn_engine *e = t->engine;
     struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
     struct err err;
-    struct str thread = turn_thread_key(t->user_id, t->thread_id, &key);
+    struct str thread = engine_key(t->user_id, t->thread_id, &key);
     if (!near_budget(t->n_messages, t->history_bytes, t->budget_bytes) || e->stopping ||
         map_get(&e->distilling, thread) || map_count(&e->distilling) >= MAX_CONCURRENT) {
         return;

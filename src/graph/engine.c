@@ -31,6 +31,7 @@ struct turn_engine *turn_engine_new(const struct turn_engine_options *options) {
 void turn_engine_free(struct turn_engine *e) {
     if (e) {
         assert(list_empty(&e->turns));
+        map_done(&e->known);
         map_done(&e->threads);
         map_done(&e->distilling);
         map_done(&e->open_of_user);
@@ -114,6 +115,7 @@ void turn_engine_stop(struct turn_engine *e, int64_t grace_ms) {
     struct err err;
     int64_t deadline_us = clock_mono_us() + grace_ms * 1000;
     e->stopping = true;
+    db_unlisten(e->options.db, e);
     fiber_scope_done(&e->house_scope);
     while (!list_empty(&e->turns) && clock_mono_us() < deadline_us) {
         if (fiber_wait(&e->changed, (deadline_us - clock_mono_us()) / 1000 + 1) < 0) {
@@ -132,17 +134,18 @@ void turn_engine_stop(struct turn_engine *e, int64_t grace_ms) {
 
 /* ---- the books ---- */
 
-struct str turn_thread_key(struct str user_id, struct str thread_id, struct strbuf *out) {
+/* Names may be the same for two users; ids contain no line ends. */
+struct str engine_key(struct str user_id, struct str id, struct strbuf *out) {
     strbuf_add(out, user_id);
     strbuf_addc(out, '\n');
-    strbuf_add(out, thread_id);
+    strbuf_add(out, id);
     return strbuf_str(out);
 }
 
 void turn_enter(struct turn *t) {
     struct turn_engine *e = t->engine;
     struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
-    map_put(&e->threads, turn_thread_key(t->user_id, t->thread_id, &key), t);
+    map_put(&e->threads, engine_key(t->user_id, t->thread_id, &key), t);
     list_push(&e->turns, &t->in_engine);
     e->stats.running++;
     user_open_add(e, t->user_id, 1);
@@ -151,7 +154,7 @@ void turn_enter(struct turn *t) {
 void turn_leave(struct turn *t) {
     struct turn_engine *e = t->engine;
     struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
-    struct str thread = turn_thread_key(t->user_id, t->thread_id, &key);
+    struct str thread = engine_key(t->user_id, t->thread_id, &key);
     if (map_get(&e->threads, thread) == t) {
         map_remove(&e->threads, thread);
     }
@@ -162,7 +165,10 @@ void turn_leave(struct turn *t) {
         turn_take_next(e, t->user_id, t->thread_id);
     }
     turn_free(t);
-    fiber_broadcast(&e->changed);
+}
+
+void engine_doubt(struct turn_engine *e) {
+    e->doubt_us = clock_mono_us();
 }
 
 size_t user_open_count(struct turn_engine *e, struct str user_id) {

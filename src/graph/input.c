@@ -99,6 +99,7 @@ struct str turn_state_write(struct turn *t) {
     struct strbuf out cleanup(strbuf_done) = STRBUF(4096);
     struct jsonw w = jsonw_begin(&out);
     jsonw_object(&w);
+    jsonw_kint(&w, "epoch", t->epoch);
     jsonw_kint(&w, "model_calls", t->model_calls);
     jsonw_kint(&w, "input_tokens", t->used.input_tokens);
     jsonw_kint(&w, "output_tokens", t->used.output_tokens);
@@ -116,6 +117,7 @@ void turn_state_read(struct turn *t, struct str state) {
     if (json_read(state, &tree, &err) < 0) {
         return;
     }
+    t->stored_epoch = json_int(tree, "epoch", 0);
     t->model_calls = json_int(tree, "model_calls", 0);
     t->used.input_tokens = json_int(tree, "input_tokens", 0);
     t->used.output_tokens = json_int(tree, "output_tokens", 0);

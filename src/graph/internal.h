@@ -11,6 +11,7 @@ enum {
     TURN_MAX_TOOL_CALLS = TURN_STEP_MAX, /* of one answer; more are answered with an error */
     TURN_HISTORY_MESSAGES = 400,
     TURN_MAX_RUNNING = 8000,
+    TURN_MAX_ADOPTIONS = 5, /* in a row without a stored step: then the turn itself is the cause */
 };
 
 enum accept_state { ACCEPT_PENDING, ACCEPT_DONE, ACCEPT_DROPPED };
@@ -22,7 +23,8 @@ struct pending_call {
     struct str idempotency_key;
     const struct tool
         *tool; /* NULL: unknown or one too many; `outcome` is then set from the start */
-    bool intent_stored, running, finished, outcome_stored;
+    bool began, finished, outcome_stored;
+    bool told;                /* its result was emitted */
     const char *effect_state; /* "done", "failed", "unknown" once finished */
     struct str content;       /* what the user sees */
     struct str outcome;       /* the canonical tool message */
@@ -49,18 +51,23 @@ struct turn {
     struct str message_id, message; /* the user's, canonical; empty when there is none */
     bool message_plain;
     bool new_thread; /* made by this turn: there is no history to read */
+    bool lost;       /* ours in the store, and nobody here knew of it */
     bool adopted;    /* from an owner that died, or from the queue: the message is in the history */
     const struct node
         *resume_at; /* where the dead owner's checkpoint says to go on; NULL: at the start */
 
     int64_t position, epoch, step;
-    int64_t message_seq; /* of the thread's newest message */
+    int64_t stored_epoch; /* of the owner that stored the newest step */
+    int64_t message_seq;  /* of the thread's newest message */
     enum accept_state accepted;
     struct fiber_cond accepted_changed;
     bool cancel_requested, has_followers;
+    bool in_doubt; /* whether its newest step was stored is not known: only the store can go on */
 
-    struct run *run;
-    struct fiber *fiber;
+    struct run *run;     /* NULL before it is ours and after its end */
+    struct fiber *fiber; /* NULL before it began */
+    bool holding;        /* events after held_after are told once their step is stored */
+    int64_t held_after;
     struct list in_engine;
     struct strbuf event; /* the one that is being written */
 
@@ -97,9 +104,23 @@ extern const struct node node_route, node_prepare, node_model, node_tools, node_
 const struct node *node_find(struct str name); /* NULL when unknown */
 
 /* Stores the changes of the node at hand together with the checkpoint (the node that is next) and
- * the events emitted so far. Waits for a database that is away, up to a limit. -ERR_PRECONDITION:
- * somebody else owns the turn now. */
+ * the events emitted so far. Waits for a database that is away, up to a limit, and is not cancelled
+ * meanwhile: what has been tried must be known to be done or not before anything else is stored.
+ * -ERR_PRECONDITION: somebody else owns the turn now. t->in_doubt: it is not known whether it was
+ * stored; this process must do nothing more for the turn. */
 may_yield int turn_commit(struct turn *t, const struct node *next, struct err *err) must_check;
+
+/* For what is read: `do { rc = ...; } while (rc < 0 && patience_left(t, &p, err));` tries again
+ * while the database is away, up to a limit and until cancelled. */
+struct patience {
+    int64_t give_up_us, delay_ms; /* zero at the beginning */
+};
+may_yield bool patience_left(const struct turn *t, struct patience *p, struct err *err);
+
+/* What is emitted between them is told when it is stored. While the message is not stored, nothing
+ * is told at all. */
+void turn_hold(struct turn *t);
+void turn_release(struct turn *t);
 
 /* Emission: write the event into turn_event(t), then turn_emit(t). */
 struct strbuf *turn_event(struct turn *t);
@@ -123,6 +144,8 @@ void distill_consider(struct turn *t);
 
 /* node_tools.c: finds the tool; finishes a call that cannot be made at once with an error. */
 void pending_call_prepare(struct turn *t, struct pending_call *c, size_t index);
+/* The turn ends with calls open: each gets an answer, so that the thread stays whole. */
+void pending_calls_settle(struct turn *t, const char *why);
 
 /* ---- engine.c ---- */
 
@@ -130,6 +153,7 @@ struct turn_engine {
     struct turn_engine_options options;
     struct arena arena;
     struct str process_id;
+    struct map known;        /* "user\nturn" -> turns being submitted, claimed, run or ended here */
     struct map threads;      /* "user\nthread" -> the turn that runs here */
     struct map open_of_user; /* user -> number of open turns, as a pointer-sized integer */
     struct map distilling;   /* the same keys -> a distillation under way */
@@ -138,6 +162,7 @@ struct turn_engine {
     struct fiber_cond changed; /* a turn ended, or the engine stops */
     bool stopping;
     int64_t last_claim_us;
+    int64_t doubt_us; /* when the outcome of a transaction was last unknown; 0: never */
     struct turn_engine_stats stats;
 };
 
@@ -145,9 +170,17 @@ struct turn_engine {
 void turn_walk_main(void *turn);
 /* Ends a turn that could not even begin, and leaves. */
 may_yield void turn_fail(struct turn *t, const struct err *why);
+/* No two objects are of one turn: the caller has looked with turn_find. */
 struct turn *turn_new(struct turn_engine *e, struct str user_id, struct str thread_id,
                       struct str turn_id);
 void turn_free(struct turn *t);
+struct turn *turn_find(struct turn_engine *e, struct str user_id, struct str turn_id);
+/* The store may have turns as ours that nobody here knows of: they are looked for. */
+void engine_doubt(struct turn_engine *e);
+/* The outcome of a write that failed so is not known. */
+static inline bool outcome_unknown(enum err_code code) {
+    return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT || code == ERR_IO;
+}
 /* Enters and leaves the engine's books; leave also starts what waited behind it. */
 void turn_enter(struct turn *t);
 void turn_leave(struct turn *t);
@@ -161,7 +194,7 @@ void user_open_add(struct turn_engine *e, struct str user_id, int n);
 /* submit.c: requests to cancel that come from other processes. */
 may_yield int engine_listen(struct turn_engine *e, struct err *err) must_check;
 void engine_channel(struct str process_id, char ret[64]);
-struct str turn_thread_key(struct str user_id, struct str thread_id, struct strbuf *out);
+struct str engine_key(struct str user_id, struct str id, struct strbuf *out);
 
 /* ---- input.c: what a turn must know to be begun elsewhere ---- */
 

@@ -4,7 +4,7 @@
 /* The end is told once it is durable: the run is held until the step is stored. */
 static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     (void)err;
-    run_hold(t->run);
+    turn_hold(t);
     event_run_finished(turn_event(t), t->thread_id, t->turn_id, &t->used, t->used_provider,
                        t->used_model);
     turn_emit(t);

@@ -16,8 +16,13 @@ static bool is_role(const struct turn_message *m, const char *role) {
 static int load_history(struct turn *t, struct err *err) {
     struct turn_message *messages;
     size_t n, first = 0;
-    if (turn_history(t->engine->options.db, t->user_id, t->thread_id, INT64_MAX,
-                     TURN_HISTORY_MESSAGES, t->budget_bytes, &t->arena, &messages, &n, err) < 0) {
+    struct patience patience = {0};
+    int rc;
+    do {
+        rc = turn_history(t->engine->options.db, t->user_id, t->thread_id, t->turn_id, INT64_MAX,
+                          TURN_HISTORY_MESSAGES, t->budget_bytes, &t->arena, &messages, &n, err);
+    } while (rc < 0 && patience_left(t, &patience, err));
+    if (rc < 0) {
         return err_prefix(err, "reading the thread");
     }
     if (n && is_role(&messages[0], "summary")) {

@@ -4,7 +4,16 @@
 #include "event/event.h"
 #include "graph/internal.h"
 
-enum { DEFAULT_TIMEOUT_MS = 30 * 1000 };
+enum {
+    DEFAULT_TIMEOUT_MS = 30 * 1000,
+    /* A character may take six when it is written; names and ids come from the model's answer. */
+    MAX_OUTCOME_BYTES = 6 * TOOL_RESULT_MAX_BYTES + 16 * 1024 * 1024,
+};
+
+static const char unknown_outcome[] =
+    "Outcome unknown: the assistant was interrupted between making this call and hearing back. It "
+    "may or may not have taken effect, and was not repeated. Check before trying again, and tell "
+    "the user.";
 
 /* One call under way, in a fiber of its own. */
 struct running_call {
@@ -17,7 +26,7 @@ struct running_call {
 
 static void finish_call(struct turn *t, struct pending_call *c, struct str content, bool is_blocks,
                         bool is_error, const char *effect_state) {
-    struct strbuf out cleanup(strbuf_done) = STRBUF(2 * TOOL_RESULT_MAX_BYTES);
+    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_OUTCOME_BYTES);
     struct jsonw w = jsonw_begin(&out);
     jsonw_object(&w);
     jsonw_kstrz(&w, "role", "tool");
@@ -86,15 +95,19 @@ static void call_main(void *arg) {
     struct pending_call *c = rc->call;
     struct tool_result result = {0};
     struct err err;
+    c->began = true;
     if (call_tool(rc->t, c, &result, &err) == 0) {
         finish_call(rc->t, c, result.content, result.is_blocks, result.is_error, "done");
     } else if (err.code == ERR_CANCELLED) {
-        c->running = false; /* stays an intent: whoever goes on decides by what the tool is */
+        /* stays an intent: whoever goes on decides by what the tool is */
     } else {
-        char text[sizeof err.msg + 32];
-        snprintf(text, sizeof text, "The call failed: %s", err.msg);
+        char text[sizeof err.msg + 160];
         /* After a timeout nobody knows whether it took effect. */
         bool unknown = err.code == ERR_TIMEOUT && !c->tool->repeatable;
+        snprintf(text, sizeof text, "The call failed: %s%s", err.msg,
+                 unknown ? ". Outcome unknown: it may or may not have taken effect. Check before "
+                           "trying again, and tell the user."
+                         : "");
         finish_with_error(rc->t, c, unknown ? "unknown" : "failed", text);
     }
     fiber_broadcast(rc->finished);
@@ -112,23 +125,35 @@ static const struct turn_effect *find_effect(const struct turn_effect *effects, 
     return NULL;
 }
 
+static struct str outcome_content(struct turn *t, struct str outcome) {
+    json_auto_t *message = NULL;
+    struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_OUTCOME_BYTES);
+    struct err err;
+    if (json_read(outcome, &message, &err) < 0) {
+        return STR_EMPTY;
+    }
+    const json_t *content = json_object_get(message, "content");
+    if (json_is_string(content)) {
+        strbuf_add(&text, json_value_str(content));
+    } else {
+        json_write_tree(&text, content);
+    }
+    return arena_str(&t->arena, strbuf_str(&text));
+}
+
 /* The journal's rule: what has an outcome is not called again; what has only an intent is, if that
  * is safe. */
 static void apply_journal(struct turn *t, struct pending_call *c, const struct turn_effect *e) {
     if (!e || c->finished) {
         return;
     }
-    c->intent_stored = true;
     if (!str_eq(e->state, STR("intent"))) {
         c->outcome = e->outcome;
+        c->content = outcome_content(t, e->outcome);
         c->effect_state = "done";
         c->finished = c->outcome_stored = true;
     } else if (!e->repeatable) {
-        finish_with_error(
-            t, c, "unknown",
-            "Outcome unknown: the assistant was interrupted between making this call and "
-            "hearing back. It may or may not have taken effect, and was not "
-            "repeated. Check before trying again, and tell the user.");
+        finish_with_error(t, c, "unknown", unknown_outcome);
     }
 }
 
@@ -142,8 +167,13 @@ static int recover_calls(struct turn *t, struct err *err) {
     if (t->n_messages == 0 || json_read(t->messages[t->n_messages - 1].json, &message, err) < 0) {
         return err_set(err, ERR_INTERNAL, "the message that asked for tool calls is missing");
     }
-    if (turn_effects(t->engine->options.db, key, &t->arena, &effects, &n_effects, err) < 0) {
-        return -(int)err->code;
+    struct patience patience = {0};
+    int rc;
+    do {
+        rc = turn_effects(t->engine->options.db, key, &t->arena, &effects, &n_effects, err);
+    } while (rc < 0 && patience_left(t, &patience, err));
+    if (rc < 0) {
+        return err_prefix(err, "reading the journal of tool calls");
     }
     const json_t *content = json_object_get(message, "content");
     t->calls = arena_alloc(&t->arena, (json_array_size(content) + 1) * sizeof *t->calls);
@@ -164,15 +194,17 @@ static int recover_calls(struct turn *t, struct err *err) {
 
 /* ---- the node ---- */
 
-/* Outcomes that are not in the journal yet, and their events, which show once they are. */
+/* Outcomes that are not in the journal yet, and their events, which show once they are. Those that
+ * a dead owner stored are told again: the snapshot that replaced the client's view lacks them. */
 static void note_outcomes(struct turn *t) {
     for (size_t i = 0; i < t->n_calls; i++) {
         struct pending_call *c = &t->calls[i];
-        if (!c->finished || c->outcome_stored) {
+        if (!c->finished || c->told || i >= TURN_MAX_TOOL_CALLS) {
             continue;
         }
-        c->outcome_stored = true;
-        if (c->tool) {
+        c->told = true;
+        if (c->tool && !c->outcome_stored) {
+            c->outcome_stored = true;
             t->changes.outcomes[t->changes.n_outcomes++] = (struct turn_effect){
                 .call_id = c->key, .state = str_z(c->effect_state), .outcome = c->outcome};
         }
@@ -210,7 +242,6 @@ static int start_calls(struct turn *t, struct fiber_scope *scope, struct fiber_c
         }
         struct running_call *rc = arena_alloc(&t->arena, sizeof *rc);
         *rc = (struct running_call){.t = t, .call = c, .finished = finished};
-        c->running = true;
         if (fiber_spawn(scope, c->tool->name, call_main, rc, NULL, err) < 0) {
             return -(int)err->code;
         }
@@ -220,7 +251,7 @@ static int start_calls(struct turn *t, struct fiber_scope *scope, struct fiber_c
 
 static int collect(struct turn *t, struct fiber_cond *finished, struct err *err) {
     for (;;) {
-        run_hold(t->run);
+        turn_hold(t);
         note_outcomes(t);
         if (all_finished(t)) {
             return 0;
@@ -228,7 +259,7 @@ static int collect(struct turn *t, struct fiber_cond *finished, struct err *err)
         if (t->changes.n_outcomes && turn_commit(t, &node_tools, err) < 0) {
             return -(int)err->code;
         }
-        run_release(t->run);
+        turn_release(t);
         if (!all_finished(t)) {
             int rc = fiber_wait(finished, FIBER_FOREVER); /* every call has its own deadline */
             if (rc < 0) {
@@ -238,18 +269,21 @@ static int collect(struct turn *t, struct fiber_cond *finished, struct err *err)
     }
 }
 
-/* The user stopped the turn: every call gets an answer, so that the thread stays whole. */
-static void settle_cancelled_calls(struct turn *t) {
+/* Calls whose message is not stored itself were never made; its refusal settles them too. */
+void pending_calls_settle(struct turn *t, const char *why) {
+    if (t->n_calls == 0 || t->changes.n_messages > 0) {
+        return;
+    }
     for (size_t i = 0; i < t->n_calls; i++) {
         struct pending_call *c = &t->calls[i];
         if (!c->finished) {
-            bool harmless = c->tool->repeatable;
-            finish_with_error(t, c, harmless ? "failed" : "unknown",
-                              harmless ? "Cancelled by the user."
-                                       : "Cancelled by the user while it ran: outcome unknown.");
+            char text[160];
+            bool unknown = c->began && !c->tool->repeatable;
+            snprintf(text, sizeof text, "%s%s.", why,
+                     unknown ? " while it ran: outcome unknown" : "");
+            finish_with_error(t, c, unknown ? "unknown" : "failed", text);
         }
     }
-    run_hold(t->run);
     note_outcomes(t);
     add_result_messages(t);
 }
@@ -260,6 +294,9 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     if (!t->calls && recover_calls(t, err) < 0) {
         return -(int)err->code;
     }
+    if (t->cancel_requested) {
+        return err_set(err, ERR_CANCELLED, "cancelled by the user");
+    }
     fiber_scope_init(&scope);
     fiber_cond_init(&finished);
     int rc = start_calls(t, &scope, &finished, err);
@@ -267,9 +304,6 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
         rc = collect(t, &finished, err);
     }
     fiber_scope_done(&scope);
-    if (rc < 0 && t->cancel_requested) {
-        settle_cancelled_calls(t);
-    }
     if (rc < 0) {
         return rc;
     }

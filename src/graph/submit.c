@@ -6,7 +6,6 @@
  * must wait behind another, or fails, what had begun is dropped. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "event/event.h"
 #include "graph/internal.h"
 #include "store/threads.h"
@@ -55,16 +54,6 @@ static void fill_ticket(struct turn_ticket *ret, struct str thread_id, struct st
 
 /* ---- a turn that was submitted before ---- */
 
-static struct turn *find_turn(struct turn_engine *e, struct str user_id, struct str turn_id) {
-    list_each (node, &e->turns) {
-        struct turn *t = list_entry(node, struct turn, in_engine);
-        if (str_eq(t->turn_id, turn_id) && str_eq(t->user_id, user_id)) {
-            return t;
-        }
-    }
-    return NULL;
-}
-
 static int follow_existing(struct turn_engine *e, struct str user_id, struct str turn_id,
                            struct turn_ticket *ret, struct err *err) {
     struct arena arena cleanup(arena_done) = {0};
@@ -79,15 +68,17 @@ static int follow_existing(struct turn_engine *e, struct str user_id, struct str
     return run_reader_open(e->options.runs, user_id, turn_id, 0, &ret->reader, err);
 }
 
-/* The same submission may be on its way in another request: it is acknowledged only once it is
- * durable. */
-static int wait_while_pending(struct turn_engine *e, struct str user_id, struct str turn_id,
-                              struct err *err) {
+/* The same submission may be on its way in another request, or was just given up: waits until it is
+ * durable or gone. */
+static int wait_until_known(struct turn_engine *e, struct str user_id, struct str turn_id,
+                            struct err *err) {
     int64_t deadline_us = clock_mono_us() + ACCEPT_WAIT_MS * 1000;
-    for (struct turn *t; (t = find_turn(e, user_id, turn_id)) && t->accepted == ACCEPT_PENDING;) {
-        int rc = clock_mono_us() < deadline_us ? fiber_wait(&e->changed, 100) : -ERR_TIMEOUT;
-        if (rc == -ERR_CANCELLED || clock_mono_us() >= deadline_us) {
-            return err_set(err, ERR_TIMEOUT, "waiting for an earlier submission of this turn");
+    for (struct turn *t; (t = turn_find(e, user_id, turn_id)) && t->accepted != ACCEPT_DONE;) {
+        int64_t left_ms = (deadline_us - clock_mono_us()) / 1000;
+        int rc = left_ms > 0 ? fiber_wait(&e->changed, left_ms) : -ERR_TIMEOUT;
+        if (rc < 0) {
+            return err_set(err, (enum err_code) - rc,
+                           "waiting for an earlier submission of this turn");
         }
     }
     return 0;
@@ -128,7 +119,8 @@ static void accepted(struct turn *t, const struct turn_accepted *a) {
     t->position = a->position;
     t->message_seq = a->message_seq;
     t->accepted = ACCEPT_DONE;
-    run_release(t->run);
+    /* It may be at its end already, which is not stored. */
+    t->holding ? run_release_up_to(t->run, t->held_after) : run_release(t->run);
     fiber_broadcast(&t->accepted_changed);
     fiber_broadcast(&t->engine->changed);
 }
@@ -154,13 +146,17 @@ static int accept_in_store(struct turn *t, struct turn_accepted *ret, struct err
         .must_be_new_thread = t->new_thread,
         .now_us = clock_now_us(),
     };
-    /* A connection that broke says nothing about the commit; asking again does. */
     int rc = turn_accept(t->engine->options.db, &a, ret, err);
-    for (int i = 1; rc == -ERR_UNAVAILABLE && i < ACCEPT_TRIES; i++) {
-        if (fiber_sleep(ACCEPT_PAUSE_MS) < 0) {
-            break;
-        }
+    /* A connection that broke says nothing about the commit; asking again does, even when the
+     * client is gone meanwhile. */
+    fiber_shield_enter();
+    for (int i = 1; rc < 0 && outcome_unknown(err->code) && i < ACCEPT_TRIES; i++) {
+        (void)fiber_sleep(ACCEPT_PAUSE_MS);
         rc = turn_accept(t->engine->options.db, &a, ret, err);
+    }
+    fiber_shield_leave();
+    if (rc < 0 && outcome_unknown(err->code)) {
+        engine_doubt(t->engine);
     }
     return rc;
 }
@@ -168,7 +164,16 @@ static int accept_in_store(struct turn *t, struct turn_accepted *ret, struct err
 static struct turn *running_in_thread(struct turn_engine *e, struct str user_id,
                                       struct str thread_id) {
     struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
-    return map_get(&e->threads, turn_thread_key(user_id, thread_id, &key));
+    return map_get(&e->threads, engine_key(user_id, thread_id, &key));
+}
+
+/* The store knows that the turn waits; who runs before it here takes it when it ends. */
+static void queued(struct turn *t, struct turn_ticket *ret) {
+    struct turn *first = running_in_thread(t->engine, t->user_id, t->thread_id);
+    if (first) {
+        first->has_followers = true;
+    }
+    ret->queued = true;
 }
 
 /* The thread was free: the walk and the commit go side by side. The turn cannot go away meanwhile,
@@ -193,7 +198,7 @@ static int submit_to_free_thread(struct turn *t, struct turn_ticket *ret, struct
     run_reader_close(reader);
     if (rc == 0) {
         t->engine->stats.accepted++;
-        ret->queued = true;
+        queued(t, ret);
     }
     return rc;
 }
@@ -218,11 +223,7 @@ static int submit_behind(struct turn *t, struct turn_ticket *ret, struct err *er
         }
         return 0;
     }
-    ret->queued = true;
-    struct turn *first = running_in_thread(e, t->user_id, t->thread_id);
-    if (first) {
-        first->has_followers = true;
-    }
+    queued(t, ret);
     turn_free(t);
     return 0;
 }
@@ -233,14 +234,19 @@ int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct t
     if (check_submission(e, s, err) < 0) {
         return -(int)err->code;
     }
-    if (s->turn_id.n) {
-        /* Before anything begins: a repetition must not even ask the model. */
-        if (wait_while_pending(e, s->user_id, s->turn_id, err) < 0) {
+    /* Before anything begins: a repetition must not even ask the model. What comes of an earlier
+     * submission of the turn is not this one's when it failed. */
+    while (s->turn_id.n) {
+        if (wait_until_known(e, s->user_id, s->turn_id, err) < 0) {
             return -(int)err->code;
         }
-        int known = follow_existing(e, s->user_id, s->turn_id, ret, err);
-        if (known == 0 || err->code != ERR_NOT_FOUND) {
-            return known;
+        int rc = follow_existing(e, s->user_id, s->turn_id, ret, err);
+        const struct turn *known = turn_find(e, s->user_id, s->turn_id);
+        if (rc != -ERR_NOT_FOUND || (known && known->accepted == ACCEPT_DONE)) {
+            return rc;
+        }
+        if (!known) {
+            break;
         }
     }
     struct turn *t = new_turn(e, s, err);
@@ -263,10 +269,12 @@ int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct t
 /* ---- cancelling ---- */
 
 static void cancel_here(struct turn_engine *e, struct str user_id, struct str turn_id) {
-    struct turn *t = find_turn(e, user_id, turn_id);
+    struct turn *t = turn_find(e, user_id, turn_id);
     if (t) {
         t->cancel_requested = true;
-        fiber_cancel(t->fiber);
+        if (t->run && t->fiber) { /* else it sees the mark when it begins, or has ended */
+            fiber_cancel(t->fiber);
+        }
     }
 }
 
@@ -294,13 +302,16 @@ int turn_cancel(struct turn_engine *e, struct str user_id, struct str turn_id, s
     struct turn_row row;
     enum turn_state state;
     fiber_point();
+    if (wait_until_known(e, user_id, turn_id, err) < 0) {
+        return -(int)err->code;
+    }
     if (turn_request_cancel(e->options.db, key, &state, err) < 0) {
         return -(int)err->code;
     }
     if (state != TURN_RUNNING) {
         return 0;
     }
-    if (find_turn(e, user_id, turn_id)) {
+    if (turn_find(e, user_id, turn_id)) {
         cancel_here(e, user_id, turn_id);
         return 0;
     }
@@ -317,14 +328,21 @@ int turn_cancel_thread(struct turn_engine *e, struct str user_id, struct str thr
                        struct err *err) {
     struct arena arena cleanup(arena_done) = {0};
     struct thread_row thread;
-    struct str queued;
+    struct str waiting;
     fiber_point();
+    const struct turn *begun = running_in_thread(e, user_id, thread_id);
+    if (begun) {
+        struct str turn_id = arena_str(&arena, begun->turn_id);
+        if (wait_until_known(e, user_id, turn_id, err) < 0) {
+            return -(int)err->code;
+        }
+    }
     if (thread_get(e->options.db, user_id, thread_id, &arena, &thread, err) < 0) {
         return -(int)err->code;
     }
     /* Those that wait first: else one of them would begin when the running one ends. */
-    while (turn_next_queued(e->options.db, user_id, thread_id, &arena, &queued, err) == 0) {
-        if (turn_cancel(e, user_id, queued, err) < 0) {
+    while (turn_next_queued(e->options.db, user_id, thread_id, &arena, &waiting, err) == 0) {
+        if (turn_cancel(e, user_id, waiting, err) < 0) {
             return -(int)err->code;
         }
     }

@@ -1,4 +1,6 @@
 /* A turn's fiber: from node to node, and the ends that a turn can have. */
+#include <assert.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,6 +24,12 @@ static bool changed_anything(const struct turn *t) {
     return c->end || c->n_messages || c->n_intents || c->n_outcomes || c->has_usage;
 }
 
+/* A dead owner's calls are answered before the turn ends: the node that knows of them comes first.
+ */
+static bool leads_to_open_calls(const struct turn *t) {
+    return t->resume_at == &node_tools && t->node != &node_model;
+}
+
 static int walk(struct turn *t, struct err *err) {
     while (t->node) {
         const struct node *next = NULL;
@@ -36,10 +44,8 @@ static int walk(struct turn *t, struct err *err) {
         if (changed_anything(t) && turn_commit(t, next, err) < 0) {
             return -(int)err->code;
         }
-        if (t->accepted == ACCEPT_DONE) {
-            run_release(t->run);
-        }
-        if (next && t->cancel_requested) {
+        turn_release(t);
+        if (next && t->cancel_requested && !leads_to_open_calls(t)) {
             return err_set(err, ERR_CANCELLED, "cancelled by the user");
         }
     }
@@ -48,11 +54,12 @@ static int walk(struct turn *t, struct err *err) {
 
 /* ---- ends that are not the good one ---- */
 
-/* Stores the end with what is there (a partial answer, outcomes). When even that fails, the turn
- * stays open in the store and is taken up again when the database is back. */
-static void end_as(struct turn *t, enum turn_state state, const struct err *why) {
-    struct err err;
-    run_hold(t->run);
+/* The turn stays open in the store, for another process or for later. */
+static void leave_open(struct turn *t) {
+    run_abandon(take(t->run));
+}
+
+static void emit_end(struct turn *t, enum turn_state state, const struct err *why) {
     if (state == TURN_CANCELLED) {
         event_run_cancelled(turn_event(t), t->thread_id, t->turn_id);
     } else {
@@ -63,28 +70,77 @@ static void end_as(struct turn *t, enum turn_state state, const struct err *why)
     turn_emit(t);
     t->changes.end = true;
     t->changes.end_state = state;
+}
+
+static int commit_end(struct turn *t, struct err *err) {
     fiber_shield_enter();
-    int rc = turn_commit(t, NULL, &err);
+    int rc = turn_commit(t, NULL, err);
     fiber_shield_leave();
+    return rc;
+}
+
+/* What the store refused would be refused again. */
+static void forget_changes(struct turn *t) {
+    if (t->holding) {
+        run_retract(t->run, t->held_after);
+    }
+    t->changes = (struct turn_changes){0};
+}
+
+/* Stores the end with what is there (a partial answer, outcomes). When even that fails, the turn
+ * stays open in the store and is taken up again when the database is back. */
+static void end_as(struct turn *t, enum turn_state state, const struct err *why) {
+    struct err err;
+    if (t->changes.end) { /* a good end that the store would not have */
+        forget_changes(t);
+    }
+    turn_hold(t);
+    pending_calls_settle(t, state == TURN_CANCELLED ? "Cancelled by the user" : "The turn failed");
+    emit_end(t, state, why);
+    int rc = commit_end(t, &err);
+    if (rc < 0 && !t->in_doubt && rc != -ERR_PRECONDITION) {
+        log_error("graph", "turn %.*s ends without its last step: %s", STR_ARG(t->turn_id),
+                  err.msg);
+        forget_changes(t);
+        emit_end(t, state, why);
+        rc = commit_end(t, &err);
+    }
     if (rc < 0) {
         log_error("graph", "turn %.*s could not be ended: %s", STR_ARG(t->turn_id), err.msg);
-        run_abandon(take(t->run));
+        engine_doubt(t->engine);
+        leave_open(t);
         return;
     }
     run_close(take(t->run));
     state == TURN_CANCELLED ? t->engine->stats.cancelled++ : t->engine->stats.failed++;
 }
 
+/* Whoever submits a turn holds it until it is known what became of the message. */
+static void wait_for_submitter(struct turn *t) {
+    fiber_shield_enter();
+    while (t->accepted == ACCEPT_PENDING) {
+        (void)fiber_wait(&t->accepted_changed, FIBER_FOREVER);
+    }
+    fiber_shield_leave();
+}
+
 static void end_badly(struct turn *t, const struct err *why) {
-    if (t->accepted == ACCEPT_DROPPED ||
-        (t->engine->stopping && !t->cancel_requested && why->code == ERR_CANCELLED)) {
-        run_abandon(take(t->run)); /* never begun, or left for another process */
+    wait_for_submitter(t);
+    bool stopped = t->engine->stopping && !t->cancel_requested && why->code == ERR_CANCELLED;
+    if (t->accepted == ACCEPT_DROPPED || stopped) {
+        leave_open(t); /* never begun, or left for another process */
+        return;
+    }
+    if (t->in_doubt) {
+        log_warn("graph", "turn %.*s is left open: %s", STR_ARG(t->turn_id), why->msg);
+        engine_doubt(t->engine);
+        leave_open(t);
         return;
     }
     if (why->code == ERR_PRECONDITION) {
         log_warn("graph", "turn %.*s was taken over by another process", STR_ARG(t->turn_id));
         t->engine->stats.lost_leases++;
-        run_abandon(take(t->run));
+        leave_open(t);
         return;
     }
     bool cancelled = why->code == ERR_CANCELLED && t->cancel_requested;
@@ -135,10 +191,22 @@ struct turn *turn_new(struct turn_engine *e, struct str user_id, struct str thre
     t->event = STRBUF(16 * 1024 * 1024);
     t->node = &node_route;
     fiber_cond_init(&t->accepted_changed);
+    struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
+    struct str known = engine_key(user_id, turn_id, &key);
+    assert(!map_get(&e->known, known));
+    map_put(&e->known, known, t);
     return t;
 }
 
+struct turn *turn_find(struct turn_engine *e, struct str user_id, struct str turn_id) {
+    struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
+    return map_get(&e->known, engine_key(user_id, turn_id, &key));
+}
+
 void turn_free(struct turn *t) {
+    struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
+    map_remove(&t->engine->known, engine_key(t->user_id, t->turn_id, &key));
+    fiber_broadcast(&t->engine->changed);
     strbuf_done(&t->event);
     arena_done(&t->arena);
     mem_free(t);

@@ -46,6 +46,18 @@ static const struct db_sql sql_claimable =
            "b.user_id = o.user_id AND b.thread_id = o.thread_id AND b.position < o.position)) "
            "LIMIT $2");
 
+static struct turn_key *read_keys(const struct db_tx *tx, size_t q, struct arena *arena,
+                                  size_t *ret_n) {
+    size_t n = db_rows(tx, q);
+    struct turn_key *keys = arena_alloc(arena, n * sizeof *keys);
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = (struct turn_key){.user_id = row_text(arena, tx, q, i, 0),
+                                    .turn_id = row_text(arena, tx, q, i, 1)};
+    }
+    *ret_n = n;
+    return keys;
+}
+
 int turns_claimable(struct db *db, int64_t now_us, size_t max, struct arena *arena,
                     struct turn_key **ret, size_t *ret_n, struct err *err) {
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, STR_EMPTY, DB_READ);
@@ -53,14 +65,22 @@ int turns_claimable(struct db *db, int64_t now_us, size_t max, struct arena *are
     if (db_tx_run(tx, err) < 0) {
         return -(int)err->code;
     }
-    size_t n = db_rows(tx, q);
-    struct turn_key *keys = arena_alloc(arena, n * sizeof *keys);
-    for (size_t i = 0; i < n; i++) {
-        keys[i] = (struct turn_key){.user_id = row_text(arena, tx, q, i, 0),
-                                    .turn_id = row_text(arena, tx, q, i, 1)};
+    *ret = read_keys(tx, q, arena, ret_n);
+    return 0;
+}
+
+static const struct db_sql sql_owned =
+    DB_SQL("turns_owned", "SELECT user_id, turn_id FROM open_turns WHERE state = 'running' AND "
+                          "lease_owner = $1 LIMIT $2");
+
+int turns_owned(struct db *db, struct str owner, size_t max, struct arena *arena,
+                struct turn_key **ret, size_t *ret_n, struct err *err) {
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, STR_EMPTY, DB_READ);
+    size_t q = db_tx_add(tx, &sql_owned, db_text(owner), db_int((int64_t)max));
+    if (db_tx_run(tx, err) < 0) {
+        return -(int)err->code;
     }
-    *ret = keys;
-    *ret_n = n;
+    *ret = read_keys(tx, q, arena, ret_n);
     return 0;
 }
 
@@ -108,8 +128,8 @@ static const struct db_sql sql_running_is_left =
     DB_SQL("claim_running_is_left",
            "SELECT adjutant_require(EXISTS (SELECT 1 FROM turns t WHERE t.user_id = $1 AND "
            "t.id = $2 AND t.epoch = $3 AND t.state = 'running' AND NOT EXISTS "
-           "(SELECT 1 FROM leases l WHERE l.owner = t.lease_owner AND l.lease_until >= $4)), "
-           "'claim')");
+           "(SELECT 1 FROM leases l WHERE l.owner = t.lease_owner AND l.lease_until >= $4 "
+           "AND l.owner <> $5)), 'claim')");
 static const struct db_sql sql_claim =
     DB_SQL("claim_turn",
            "UPDATE turns SET state = 'running', epoch = epoch + 1, lease_owner = $3, "
@@ -158,7 +178,7 @@ static int read_candidate(struct db *db, struct turn_key key, struct arena *aren
 }
 
 static int take_candidate(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
-                          struct candidate *c, struct err *err) {
+                          bool own, struct candidate *c, struct err *err) {
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, key.user_id, DB_WRITE);
     struct db_value user = db_text(key.user_id), turn = db_text(key.turn_id);
     struct db_value thread = db_text(c->row.thread_id);
@@ -169,7 +189,8 @@ static int take_candidate(struct db *db, struct turn_key key, struct str owner, 
     if (queued) {
         db_tx_add(tx, &sql_queued_is_next, user, turn, db_int(c->row.epoch));
     } else {
-        db_tx_add(tx, &sql_running_is_left, user, turn, db_int(c->row.epoch), db_time(now_us));
+        db_tx_add(tx, &sql_running_is_left, user, turn, db_int(c->row.epoch), db_time(now_us),
+                  db_text(own ? owner : STR_EMPTY));
     }
     size_t claimed = db_tx_add(tx, &sql_claim, user, turn, db_text(owner), db_time(now_us));
     if (places) {
@@ -190,8 +211,8 @@ static int take_candidate(struct db *db, struct turn_key key, struct str owner, 
     return 0;
 }
 
-int turn_claim(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
-               struct arena *arena, struct turn_row *ret, struct err *err) {
+static int claim(struct db *db, struct turn_key key, struct str owner, int64_t now_us, bool own,
+                 struct arena *arena, struct turn_row *ret, struct err *err) {
     struct candidate c = {0};
     if (read_candidate(db, key, arena, &c, err) < 0) {
         return -(int)err->code;
@@ -201,12 +222,22 @@ int turn_claim(struct db *db, struct turn_key key, struct str owner, int64_t now
     }
     bool ours_already = c.row.state == TURN_RUNNING && c.row.epoch > 0 &&
                         str_eq(c.row.lease_owner, owner) && c.started_us == now_us;
-    if (!ours_already && take_candidate(db, key, owner, now_us, &c, err) < 0) {
+    if (!ours_already && take_candidate(db, key, owner, now_us, own, &c, err) < 0) {
         return -(int)err->code;
     }
     c.row.lease_owner = arena_str(arena, owner);
     *ret = c.row;
     return 0;
+}
+
+int turn_claim(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
+               struct arena *arena, struct turn_row *ret, struct err *err) {
+    return claim(db, key, owner, now_us, false, arena, ret, err);
+}
+
+int turn_claim_own(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
+                   struct arena *arena, struct turn_row *ret, struct err *err) {
+    return claim(db, key, owner, now_us, true, arena, ret, err);
 }
 
 /* ---- cancelling ---- */
@@ -281,14 +312,9 @@ static int old_turns(struct db *db, int64_t before_us, size_t max, struct arena 
     if (db_tx_run(tx, err) < 0) {
         return -(int)err->code;
     }
-    size_t n = db_rows(tx, q);
-    struct turn_key *keys = arena_alloc(arena, n * sizeof *keys);
-    for (size_t i = 0; i < n; i++) {
-        keys[i] = (struct turn_key){.user_id = row_text(arena, tx, q, i, 0),
-                                    .turn_id = row_text(arena, tx, q, i, 1)};
-    }
-    *ret_n = without_repeats(keys, n);
-    *ret = keys;
+    size_t n;
+    *ret = read_keys(tx, q, arena, &n);
+    *ret_n = without_repeats(*ret, n);
     return 0;
 }
 

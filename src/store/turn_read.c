@@ -67,18 +67,19 @@ static const struct db_sql sql_history = DB_SQL(
     "AND id = $2 AND summary IS NOT NULL AND summary_seq <= $3 UNION ALL "
     "SELECT seq, id, role, plain, content FROM messages WHERE user_id = $1 AND thread_id = $2 "
     "AND seq <= $3 AND " AFTER_SUMMARY "AND seq >= (SELECT MIN(seq) FROM "
-    "(SELECT seq, SUM(bytes) OVER (ORDER BY seq DESC) AS total FROM "
-    "(SELECT seq, bytes FROM messages WHERE user_id = $1 AND thread_id = $2 AND seq <= $3 "
-    "AND " AFTER_SUMMARY "ORDER BY seq DESC LIMIT $4) newest) sums WHERE total <= $5) "
+    "(SELECT seq, turn_id, SUM(bytes) OVER (ORDER BY seq DESC) AS total FROM "
+    "(SELECT seq, turn_id, bytes FROM messages WHERE user_id = $1 AND thread_id = $2 AND seq <= $3 "
+    "AND " AFTER_SUMMARY
+    "ORDER BY seq DESC LIMIT $4) newest) sums WHERE total <= $5 OR turn_id = $6) "
     "ORDER BY 1");
 
-int turn_history(struct db *db, struct str user_id, struct str thread_id, int64_t up_to_seq,
-                 size_t max_messages, size_t max_bytes, struct arena *arena,
+int turn_history(struct db *db, struct str user_id, struct str thread_id, struct str turn_id,
+                 int64_t up_to_seq, size_t max_messages, size_t max_bytes, struct arena *arena,
                  struct turn_message **ret, size_t *ret_n, struct err *err) {
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_READ);
     size_t q = db_tx_add(tx, &sql_history, db_text(user_id), db_text(thread_id), db_int(up_to_seq),
                          db_int((int64_t)MIN(max_messages, (size_t)INT32_MAX)),
-                         db_int((int64_t)MIN(max_bytes, (size_t)INT64_MAX)));
+                         db_int((int64_t)MIN(max_bytes, (size_t)INT64_MAX)), db_text(turn_id));
     if (db_tx_run(tx, err) < 0) {
         return -(int)err->code;
     }

@@ -68,13 +68,14 @@ struct turn_message {
     struct str id, role, json;
     bool plain;
 };
-/* Newest first up to max_messages and max_bytes (of their JSON; the newest too must fit), then put
- * in order: ascending seq. Messages of seq <= up_to_seq. Those that a summary covers are left out;
+/* Newest first up to max_messages and max_bytes (of their JSON), then put
+ * in order: ascending seq. Messages of seq <= up_to_seq. Those of turn_id are there in any case,
+ * however large; empty: none. Those that a summary covers are left out;
  * a first entry of role "summary", whose json is its plain text, stands for them. */
 may_yield int turn_history(struct db *db, struct str user_id, struct str thread_id,
-                           int64_t up_to_seq, size_t max_messages, size_t max_bytes,
-                           struct arena *arena, struct turn_message **ret, size_t *ret_n,
-                           struct err *err) must_check;
+                           struct str turn_id, int64_t up_to_seq, size_t max_messages,
+                           size_t max_bytes, struct arena *arena, struct turn_message **ret,
+                           size_t *ret_n, struct err *err) must_check;
 
 struct turn_checkpoint {
     struct str node, state;
@@ -143,12 +144,19 @@ may_yield int lease_drop(struct db *db, struct str owner, struct err *err) must_
  * free thread. Ids only. */
 may_yield int turns_claimable(struct db *db, int64_t now_us, size_t max, struct arena *arena,
                               struct turn_key **ret, size_t *ret_n, struct err *err) must_check;
+/* Running turns that the owner has according to the store, whether it knows of them or not: after a
+ * transaction whose outcome is unknown. Ids only. */
+may_yield int turns_owned(struct db *db, struct str owner, size_t max, struct arena *arena,
+                          struct turn_key **ret, size_t *ret_n, struct err *err) must_check;
 /* Takes a turn: epoch grows, owner is set, a queued one's message gets its place in the thread.
  * ERR_CONFLICT: somebody else was faster (also in this process), or it cannot be taken. After
  * ERR_UNAVAILABLE calling again with the same now_us is safe; no two claims of an owner may have
  * the same one. */
 may_yield int turn_claim(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
                          struct arena *arena, struct turn_row *ret, struct err *err) must_check;
+/* The same for a turn that `owner` has already and, as the caller knows, does not run. */
+may_yield int turn_claim_own(struct db *db, struct turn_key key, struct str owner, int64_t now_us,
+                             struct arena *arena, struct turn_row *ret, struct err *err) must_check;
 /* The queued turn that is next in a thread, or ERR_NOT_FOUND. */
 may_yield int turn_next_queued(struct db *db, struct str user_id, struct str thread_id,
                                struct arena *arena, struct str *ret_turn_id, struct err *err)

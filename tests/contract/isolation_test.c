@@ -320,7 +320,8 @@ static void read_as_other(struct fixture *f) {
     CHECK_FAILS(thread_get(f->db, OTHER, STR("t"), &f->arena, &thread, err), err, ERR_NOT_FOUND);
     CHECK_OK(turn_effects(f->db, foreign("r1"), &f->arena, &effects, &n, err), err);
     CHECK_INT(n, 0);
-    CHECK_OK(turn_history(f->db, OTHER, STR("t"), 99, 99, 9999, &f->arena, &messages, &n, err),
+    CHECK_OK(turn_history(f->db, OTHER, STR("t"), STR_EMPTY, 99, 99, 9999, &f->arena, &messages, &n,
+                          err),
              err);
     CHECK_INT(n, 0);
     CHECK_OK(turn_events(f->db, foreign("r1"), 0, &events, err), err);

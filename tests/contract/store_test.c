@@ -7,9 +7,9 @@ static size_t history(struct fixture *f, int64_t up_to, size_t max, size_t bytes
                       int64_t *ret_high) {
     struct turn_message *messages = NULL;
     size_t n = 0;
-    CHECK_OK(
-        turn_history(f->db, ME, STR("t"), up_to, max, bytes, &f->arena, &messages, &n, &f->err),
-        &f->err);
+    CHECK_OK(turn_history(f->db, ME, STR("t"), STR_EMPTY, up_to, max, bytes, &f->arena, &messages,
+                          &n, &f->err),
+             &f->err);
     *ret_low = n ? messages[0].seq : 0;
     *ret_high = n ? messages[n - 1].seq : 0;
     return n;

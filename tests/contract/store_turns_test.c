@@ -35,7 +35,9 @@ BOTH_BACKENDS(a_turn_in_a_free_thread_runs) {
     CHECK_INT(row.step, 0);
     CHECK_INT(row.message_seq, 1);
     CHECK(!row.cancel_requested);
-    REQUIRE_OK(turn_history(f.db, ME, STR("t"), 9, 9, 999, &f.arena, &history, &n, &f.err), &f.err);
+    REQUIRE_OK(
+        turn_history(f.db, ME, STR("t"), STR_EMPTY, 9, 9, 999, &f.arena, &history, &n, &f.err),
+        &f.err);
     REQUIRE(n == 1);
     CHECK_STR(history[0].json, "{\"role\":\"user\",\"content\":\"hello\"}");
     CHECK_STR(history[0].id, "m-r1");
@@ -80,7 +82,9 @@ BOTH_BACKENDS(a_turn_behind_another_waits_and_then_gets_its_place) {
     CHECK_INT(row.state, TURN_RUNNING);
     CHECK_STR(row.lease_owner, "p2");
     CHECK_STR(row.input, "{\"model\":\"\"}");
-    REQUIRE_OK(turn_history(f.db, ME, STR("t"), 9, 9, 999, &f.arena, &history, &n, &f.err), &f.err);
+    REQUIRE_OK(
+        turn_history(f.db, ME, STR("t"), STR_EMPTY, 9, 9, 999, &f.arena, &history, &n, &f.err),
+        &f.err);
     REQUIRE(n == 3);
     CHECK_STR(history[1].id, "a-r1");
     CHECK_STR(history[2].id, "m-r2");
@@ -497,6 +501,31 @@ BOTH_BACKENDS(claiming_again_after_an_unknown_outcome_is_safe) {
     CHECK_INT(row.epoch, 1);
     CHECK_FAILS(turn_claim(f.db, turn("r1"), STR("p2"), now + 1, &f.arena, &row, &f.err), &f.err,
                 ERR_CONFLICT);
+}
+
+/* Its own lease must not keep a process from what the store says it has. */
+BOTH_BACKENDS(an_owner_finds_and_takes_its_own_turns_again) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct turn_accepted a;
+    struct turn_row row = {0};
+    struct turn_key *keys;
+    size_t n;
+    int64_t now = clock_now_us();
+    REQUIRE(fixture_open(&f, backend));
+    REQUIRE_OK(lease_renew(f.db, STR("p1"), now + 10 * SECOND, &f.err), &f.err);
+    REQUIRE_OK(accept_turn(&f, "t", "r1", "one", &a), &f.err);
+    REQUIRE_OK(accept_turn(&f, "t", "r2", "two", &a), &f.err);
+    REQUIRE_OK(turns_owned(f.db, STR("p2"), 9, &f.arena, &keys, &n, &f.err), &f.err);
+    CHECK_INT(n, 0);
+    REQUIRE_OK(turns_owned(f.db, STR("p1"), 9, &f.arena, &keys, &n, &f.err), &f.err);
+    REQUIRE(n == 1);
+    CHECK_STR(keys[0].turn_id, "r1");
+    CHECK_FAILS(turn_claim(f.db, keys[0], STR("p1"), now, &f.arena, &row, &f.err), &f.err,
+                ERR_CONFLICT);
+    CHECK_FAILS(turn_claim_own(f.db, keys[0], STR("p2"), now, &f.arena, &row, &f.err), &f.err,
+                ERR_CONFLICT);
+    REQUIRE_OK(turn_claim_own(f.db, keys[0], STR("p1"), now, &f.arena, &row, &f.err), &f.err);
+    CHECK_INT(row.epoch, 1);
 }
 
 struct claimer {

@@ -26,6 +26,10 @@ int db_listen(struct db *db, const char *channel, void (*on_notify)(struct str p
     return 0;
 }
 
+void db_unlisten(struct db *db, void *arg) {
+    (void)db, (void)arg;
+}
+
 int db_notify(struct db *db, const char *channel, struct str payload, struct err *err) {
     (void)db, (void)channel, (void)payload, (void)err;
     return 0;
