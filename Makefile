@@ -9,7 +9,7 @@ LISTEN ?= 127.0.0.1:8080
 DEMO_MODEL = 127.0.0.1:8089
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test check format bench fuzz clean
+.PHONY: help run demo build test check format bench fuzz valgrind clean
 
 help:
 	@echo 'make run     install what is missing, build, serve on http://$(LISTEN)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make check   style: formatting, floors, names, shell scripts'
 	@echo 'make format  lay the C files out as the style has it'
 	@echo 'make bench   measure; prints a table'
+	@echo 'make valgrind the flow tests of the whole turn, without sanitizers, under valgrind'
 	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'make clean   remove build/'
 
@@ -57,6 +58,13 @@ bench: build packages-bench
 
 fuzz: packages-build packages-fuzz
 	@FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-tests fuzz
+
+# The sanitizers' build cannot run under valgrind, so this one has its own: the release build.
+valgrind: build packages-test
+	@ninja -C $(RELEASE) --quiet tests/fake/fake_model
+	@cd tests/flow && npm ci --no-audit --no-fund >/dev/null && ADJUTANT_BUILD=$(CURDIR)/$(RELEASE) \
+		ADJUTANT_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite' \
+		node run.mjs chat turns threads
 
 clean:
 	rm -rf build

@@ -31,7 +31,7 @@ eachBackend('POST /api/chat', (start) => {
   });
 
   test('answers as a stream of events', async () => {
-    const s = await g.stream('[tokens 32] [delay 2]');
+    const s = await g.stream('[tokens 32] [delay 15]');
     const events = await s.all();
     checkEvents(events);
     assert.match(s.response.headers['content-type'], /^text\/event-stream/);
