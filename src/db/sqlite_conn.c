@@ -65,7 +65,8 @@ static enum err_code code_of(int rc) {
         return ERR_TIMEOUT;
     case SQLITE_TOOBIG:
         return ERR_LIMIT;
-    case SQLITE_FULL:
+    case SQLITE_FULL: /* until somebody makes room */
+        return ERR_UNAVAILABLE;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_CORRUPT:

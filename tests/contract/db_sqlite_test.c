@@ -238,6 +238,24 @@ SQLITE(a_full_disk_is_told_and_got_over) {
     db_close(crowd.db);
 }
 
+/* Room may be made again: that is worth waiting for, and no mistake of whoever asks. */
+SQLITE(without_room_the_database_is_unavailable) {
+    static const struct db_sql sql_no_room = DB_SQL("no_room", "PRAGMA max_page_count = 1");
+    static const struct db_sql sql_room = DB_SQL("room", "PRAGMA max_page_count = 1000000");
+    char large[20000];
+    struct db *db = things_open(backend);
+    struct err err;
+    REQUIRE(db);
+    memset(large, 'x', sizeof large);
+    struct db_value value = db_text((struct str){large, sizeof large});
+    REQUIRE_OK(RUN(db, DB_WRITE, &sql_no_room, NULL, &err), &err);
+    CHECK_FAILS(RUN(db, DB_WRITE, &sql_insert, NULL, &err, value, db_int(1)), &err,
+                ERR_UNAVAILABLE);
+    REQUIRE_OK(RUN(db, DB_WRITE, &sql_room, NULL, &err), &err);
+    CHECK_OK(RUN(db, DB_WRITE, &sql_insert, NULL, &err, value, db_int(1)), &err);
+    db_close(db);
+}
+
 /* ---- beside another process ---- */
 
 SQLITE(a_foreign_lock_is_waited_for) {
