@@ -45,7 +45,8 @@ static void help_settings(FILE *out) {
         fprintf(out, "  %-28s %s%s%s%s\n", v[i].name, v[i].meaning, v[i].fallback ? " [" : "",
                 v[i].fallback ? v[i].fallback : "", v[i].fallback ? "]" : "");
     }
-    fprintf(out, "  %-28s %s\n", "ADJUTANT_LOG", "debug, info, warn or error [info]");
+    fprintf(out, "  %-28s %s\n", "ADJUTANT_LOG",
+            "debug, info, warn or error; from the environment only [info]");
 }
 
 static void help_exit_codes(FILE *out) {

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "store/migrations.h"
 
 int cli_fail(enum exit_code code, const struct err *err) {
@@ -59,17 +58,38 @@ int cli_apply_migrations(const struct profile *profile, int *ret_applied, struct
     return db_migrate(&options, migrations, n, ret_applied, err);
 }
 
+/* The schema is as this program wants it, or becomes so. */
+static int check_schema(const struct profile *profile, struct err *err) {
+    const struct db_options options = cli_owner_db(profile);
+    size_t n;
+    int state = 0, applied = 0;
+    (void)store_migrations(&n);
+    if (db_migration_state(&options, &state, err) < 0) {
+        return -(int)err->code;
+    }
+    if (state >= (int)n) {
+        return state == (int)n ? 0
+                               : err_set(err, ERR_CONFLICT,
+                                         "the database's schema is at %d, newer than this program "
+                                         "(%zu): use a newer adjutant",
+                                         state, n);
+    }
+    if (!profile->migrate_on_start) {
+        return err_set(err, ERR_CONFLICT,
+                       "the database's schema is at %d of %zu and ADJUTANT_MIGRATE is false: run "
+                       "'adjutant migrate'",
+                       state, n);
+    }
+    return cli_apply_migrations(profile, &applied, err);
+}
+
 int cli_open_db(const struct profile *profile, struct db **ret) {
     struct err err;
-    int applied = 0;
     const struct db_options options = cli_gateway_db(profile);
-    if (profile->migrate_on_start && cli_apply_migrations(profile, &applied, &err) < 0) {
+    if (check_schema(profile, &err) < 0 || db_open(&options, ret, &err) < 0) {
         return cli_fail(EXIT_DATABASE, &err);
     }
-    if (applied > 0) {
-        log_info("cli", "the database's schema was brought up to date migrations=%d", applied);
-    }
-    return db_open(&options, ret, &err) < 0 ? cli_fail(EXIT_DATABASE, &err) : EXIT_OK;
+    return EXIT_OK;
 }
 
 /* ---- a fiber ---- */

@@ -134,11 +134,11 @@ static int list_keys(struct keys_call *call) {
     if (key_list(call->db, &call->arena, &rows, &n, &err) < 0) {
         return fail(&err);
     }
-    printf("%-*s  %-16s %-12s %-16s %-16s %-16s %s\n", SHOWN_HASH, "HASH", "USER", "ROLE", "LABEL",
+    printf("%-*s  %-16s %-12s %-18s %-16s %-16s %s\n", SHOWN_HASH, "HASH", "USER", "ROLE", "LABEL",
            "CREATED (UTC)", "LAST USED", "STATE");
     for (size_t i = 0; i < n; i++) {
         const struct key_row *k = &rows[i];
-        printf("%.*s  %-16.*s %-12.*s %-16.*s %-16s %-16s %s\n", SHOWN_HASH, k->key_hash.p,
+        printf("%.*s  %-16.*s %-12.*s %-18.*s %-16s %-16s %s\n", SHOWN_HASH, k->key_hash.p,
                STR_ARG(k->user_id), STR_ARG(k->profile_name), STR_ARG(k->label),
                day(k->created_us, created), day(k->last_used_us, used),
                k->is_revoked           ? "revoked"

@@ -244,4 +244,5 @@ BEGIN
     EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM adjutant_system', current_schema());
 END $$;
 GRANT SELECT ON open_turns, event_ages TO adjutant_gateway;
+GRANT SELECT ON schema_migrations TO adjutant_gateway; -- a server that may not migrate still looks
 --@end
