@@ -66,20 +66,15 @@ static int tell(struct chat *c, const struct err *err) {
 /* ---- threads ---- */
 
 static void print_message(const json_t *message) {
-    struct str role = json_str(message, "role"), text = json_str(message, "content");
-    const json_t *block;
-    size_t i;
+    struct strbuf text cleanup(strbuf_done) = STRBUF(CHAT_MAX_ANSWER_BYTES);
+    struct str role = json_str(message, "role");
     bool user = str_eq(role, STR("user"));
-    if (!user && !str_eq(role, STR("assistant"))) {
-        return;
+    if ((user || str_eq(role, STR("assistant"))) && chat_message_text(message, &text).n > 0) {
+        printf("%s", user ? "> " : "");
+        chat_print_text(stdout, strbuf_str(&text));
+        printf("\n");
+        fflush(stdout);
     }
-    printf("%s", user ? "> " : "");
-    chat_print_text(stdout, text);
-    json_array_foreach (json_object_get(message, "content"), i, block) {
-        chat_print_text(stdout, json_str(block, "text"));
-    }
-    printf("\n");
-    fflush(stdout);
 }
 
 /* Shows where a thread stands, and follows what is being answered there. */
@@ -203,14 +198,17 @@ static void on_other(void *chat) {
     chat_session_idle(&((struct chat *)chat)->session);
 }
 
-static void converse(struct chat *c) {
+static int converse(struct chat *c) {
     struct strbuf line cleanup(strbuf_done) = STRBUF(MAX_QUESTION_BYTES);
     bool warned = false;
     struct err err;
     while (!c->leaving) {
         enum chat_line read = chat_input_read(c->input, &line);
-        if (read == CHAT_LINE_END || (read == CHAT_LINE_INTERRUPTED && warned)) {
-            return;
+        if (read == CHAT_LINE_END) {
+            return EXIT_OK;
+        }
+        if (read == CHAT_LINE_INTERRUPTED && warned) {
+            return EXIT_INTERRUPTED;
         }
         warned = read == CHAT_LINE_INTERRUPTED;
         if (warned) {
@@ -218,9 +216,12 @@ static void converse(struct chat *c) {
         } else if (strbuf_check(&line, "the message", &err) < 0 ||
                    take_line(c, strbuf_str(&line), &err) < 0) {
             tell(c, &err);
-            c->leaving = err.code == ERR_CANCELLED;
+            if (err.code == ERR_CANCELLED) {
+                return EXIT_INTERRUPTED;
+            }
         }
     }
+    return EXIT_OK;
 }
 
 static int interactive(struct chat *c, const struct profile *profile, const char *thread) {
@@ -239,7 +240,7 @@ static int interactive(struct chat *c, const struct profile *profile, const char
         rc = tell(c, &err);
     } else {
         chat_view_note(&c->view, "%.*s; /help lists the commands", STR_ARG(c->session.target.url));
-        converse(c);
+        rc = converse(c);
     }
     chat_input_free(c->input);
     return rc;

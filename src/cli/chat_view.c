@@ -48,6 +48,9 @@ static size_t control_bytes(struct str s) {
 
 void chat_print_text(FILE *out, struct str text) {
     size_t from = 0, i = 0;
+    if (text.n == 0) {
+        return; /* the view may be NULL, which fwrite does not like */
+    }
     while (i < text.n) {
         size_t skip = control_bytes(str_skip(text, i));
         if (skip > 0) {
@@ -208,7 +211,7 @@ static void on_tool_result(struct chat_view *v, const json_t *event) {
 
 /* ---- what was shown is replaced ---- */
 
-static struct str content_of(const json_t *message, struct strbuf *scratch) {
+struct str chat_message_text(const json_t *message, struct strbuf *scratch) {
     const json_t *content = json_object_get(message, "content"), *block;
     size_t i;
     strbuf_reset(scratch);
@@ -230,7 +233,7 @@ static void answer_of(const json_t *messages, struct strbuf *ret_answer) {
         struct str role = json_str(message, "role");
         if (str_eq(role, STR("user"))) {
             strbuf_reset(ret_answer);
-        } else if (str_eq(role, STR("assistant")) && content_of(message, &text).n > 0) {
+        } else if (str_eq(role, STR("assistant")) && chat_message_text(message, &text).n > 0) {
             strbuf_addz(ret_answer, ret_answer->n > 0 ? "\n\n" : "");
             strbuf_add(ret_answer, strbuf_str(&text));
         }

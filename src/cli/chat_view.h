@@ -45,3 +45,5 @@ void chat_view_error(struct chat_view *v, const char *fmt, ...) printf_like(2, 3
 
 /* Writes text without its control characters; line ends and tabs stay. */
 void chat_print_text(FILE *out, struct str text);
+/* A stored message's text, of its blocks the text ones, in `scratch`. */
+struct str chat_message_text(const json_t *message, struct strbuf *scratch);

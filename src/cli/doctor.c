@@ -134,9 +134,16 @@ static void check_keys(struct doctor *d, struct db *db) {
     struct err err;
     if (key_count(db, &n, &err) < 0) {
         bad(d, EXIT_DATABASE, "keys", "%s", err.msg);
-    } else if (n == 0 && !d->profile->api_key) {
+    } else if (n == 0 && !d->profile->api_key && d->profile->system_db_url.n > 0) {
         warn("keys", "there is none: nobody can call");
         advise("run 'adjutant keys create --role admin --allow-operator-llm'");
+    } else if (n == 0 && !d->profile->api_key && !d->profile->loopback_only) {
+        bad(d, EXIT_CONFIGURATION, "keys", "there is none, and %.*s is open to others",
+            STR_ARG(d->profile->listen));
+        advise("set ASSISTANT_API_KEY, run 'adjutant keys create', or listen on 127.0.0.1");
+    } else if (n == 0) {
+        good("keys", "%s",
+             d->profile->api_key ? "ASSISTANT_API_KEY" : "none; open to this machine");
     } else {
         good("keys", "%lld in the table", (long long)n);
     }
@@ -162,8 +169,8 @@ static void check_database(struct doctor *d) {
     good("database", "%s", postgres ? "PostgreSQL, reachable" : p->sqlite_path.p);
     if (postgres) {
         check_role(d, db);
-        check_keys(d, db);
     }
+    check_keys(d, db);
     db_close(db);
 }
 

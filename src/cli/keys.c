@@ -42,13 +42,6 @@ static int fail(const struct err *err) {
     return cli_fail(theirs ? EXIT_FAILED : EXIT_DATABASE, err);
 }
 
-static void note_unused(const struct profile *profile) {
-    if (profile->system_db_url.n == 0) {
-        fprintf(stderr, "note: without SYSTEM_DB_URL the server does not look at these keys; it "
-                        "compares with ASSISTANT_API_KEY\n");
-    }
-}
-
 /* ---- create ---- */
 
 static bool name_ok(const char *z) {
@@ -59,6 +52,19 @@ static bool name_ok(const char *z) {
         }
     }
     return s.n > 0 && s.n <= MAX_NAME_BYTES && str_is_utf8(s);
+}
+
+/* An instance that was open asks for keys once it has one. */
+static int note_first(struct keys_call *call) {
+    struct err err;
+    int64_t n;
+    if (key_count(call->db, &n, &err) < 0) {
+        return fail(&err);
+    }
+    if (n == 1 && call->profile->system_db_url.n == 0 && !call->profile->api_key) {
+        fprintf(stderr, "From now on this instance asks every caller for a key.\n");
+    }
+    return EXIT_OK;
 }
 
 static int create_key(struct keys_call *call) {
@@ -82,8 +88,7 @@ static int create_key(struct keys_call *call) {
     fprintf(stderr, "A key for %.*s, role %.*s. It is shown only now:\n", STR_ARG(row.user_id),
             STR_ARG(row.profile_name));
     printf("%.*s\n", STR_ARG(secret_reveal(key)));
-    note_unused(call->profile);
-    return EXIT_OK;
+    return note_first(call);
 }
 
 static int run_create(const struct cli_args *args) {
@@ -145,7 +150,6 @@ static int list_keys(struct keys_call *call) {
                : k->allow_operator_llm ? "valid, operator's models"
                                        : "valid");
     }
-    note_unused(call->profile);
     return EXIT_OK;
 }
 

@@ -128,7 +128,7 @@ static int start(struct serve *s) {
         return cli_fail(EXIT_CONFIGURATION, &err);
     }
     if (auth_seed(s->auth, &err) < 0) {
-        return cli_fail(EXIT_DATABASE, &err);
+        return cli_fail(err.code == ERR_INVALID ? EXIT_CONFIGURATION : EXIT_DATABASE, &err);
     }
     if (http_client_start(&err) < 0) {
         return cli_fail(EXIT_FAILED, &err);

@@ -182,6 +182,7 @@ TEST(events_of_unexpected_shape_are_harmless) {
     event(&f, "[]");
     event(&f, "\"TEXT_MESSAGE_CONTENT\"");
     event(&f, "{\"type\":\"TEXT_MESSAGE_CONTENT\",\"delta\":7}");
+    chat_print_text(f.out, (struct str){0});
     event(&f, "{\"type\":\"TOOL_CALL_END\",\"toolCallId\":\"unknown\"}");
     event(&f, "{\"type\":\"TOOL_CALL_RESULT\",\"content\":[1]}");
     event(&f, "{\"type\":\"MESSAGES_SNAPSHOT\",\"messages\":[7,{\"role\":\"assistant\"}]}");
