@@ -186,9 +186,11 @@ static int on_fiber(void *arg) {
         }
         log_info("serve", "stopping; a second signal ends the process at once");
     }
+    fiber_shield_enter(); /* a signal in the middle of the start has cancelled this fiber */
     stop(s);
+    fiber_shield_leave();
     unwatch_signals(s);
-    return rc;
+    return rc != EXIT_OK && s->stopping ? EXIT_INTERRUPTED : rc;
 }
 
 /* ---- before the loop ---- */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ADJUTANT, Adjutant, eachBackend, eventually, Fake, freePort, fresh, sleep, within } from './harness.mjs';
@@ -130,6 +131,17 @@ describe('the command line', () => {
     const doctor = await g.command(['doctor', '--home', home, '--listen', '0.0.0.0:0']);
     assert.equal(doctor.code, CONFIGURATION, doctor.stdout);
     assert.match(doctor.stdout, /^FAIL +keys/m);
+  });
+
+  test('a signal in the middle of the start', async () => {
+    const silent = net.createServer(() => {}); // takes connections, says nothing
+    await new Promise((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const connected = new Promise((resolve) => silent.once('connection', resolve));
+    const c = run(g, ['serve', '--listen', '127.0.0.1:0'], { SYSTEM_DB_URL: `postgres://ann@127.0.0.1:${silent.address().port}/x` });
+    await connected;
+    c.child.kill('SIGTERM');
+    assert.equal(await c.end(), INTERRUPTED, c.err);
+    silent.close();
   });
 
   test('the version', async () => {
