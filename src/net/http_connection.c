@@ -15,12 +15,25 @@ struct http_write {
 
 static void finish(struct http_connection *c, bool linger);
 
+bool http_connection_hold(struct http_connection *c, size_t n) {
+    struct http_server *s = c->server;
+    size_t others = s->incoming_bytes - c->incoming_bytes;
+    if (n > HTTP_WINDOW_BYTES && n > c->incoming_bytes &&
+        others + n > s->options.max_incoming_bytes) {
+        return false;
+    }
+    s->incoming_bytes = others + n;
+    c->incoming_bytes = n;
+    return true;
+}
+
 static void free_when_unused(struct http_connection *c) {
     struct http_server *s = c->server;
     if (!c->handle_closed || (c->request && c->request->fiber)) {
         return;
     }
     assert(!c->writing);
+    (void)http_connection_hold(c, 0);
     http_request_free(c->request);
     strbuf_done(&c->stash);
     strbuf_done(&c->out);

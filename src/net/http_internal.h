@@ -44,6 +44,7 @@ struct http_connection {
     uint8_t phase;
     bool reading, handle_closed, linger, upgraded;
     char peer[HTTP_PEER_LEN];
+    size_t incoming_bytes; /* its part of the server's */
 };
 
 struct http_request {
@@ -64,7 +65,7 @@ struct http_request {
     struct strbuf early;   /* came before the handler asked */
     struct strbuf *reader; /* where the handler wants it */
     size_t reader_max;
-    bool body_complete, body_bad, body_over, continue_sent;
+    bool body_complete, body_bad, body_over, body_refused, continue_sent;
 
     /* the response */
     int status;
@@ -84,6 +85,7 @@ struct http_server {
     struct fiber_scope scope;
     struct fiber_cond changed; /* a connection or handle went */
     struct http_server_stats stats;
+    size_t incoming_bytes; /* of unfinished bodies and messages, of all connections */
     bool stopping, stopped;
     struct strbuf scratch; /* for response heads; never across a yield */
     int64_t date_second;

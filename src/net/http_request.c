@@ -70,6 +70,8 @@ static void take_data(struct http_request *r, struct str data) {
     struct strbuf *to = r->reader ? r->reader : &r->early;
     if (r->reader && data.n > r->reader_max - r->reader->n) {
         r->body_over = true;
+    } else if (r->reader && !http_connection_hold(r->connection, r->reader->n + data.n)) {
+        r->body_over = r->body_refused = true;
     } else {
         strbuf_add(to, data);
         r->body_over = to->failed;
@@ -116,6 +118,9 @@ bool http_request_body_is_cheap(const struct http_request *r) {
 static int body_state(const struct http_request *r, struct err *err) {
     if (r->gone) {
         return err_set(err, ERR_CANCELLED, "the peer is gone");
+    }
+    if (r->body_refused) {
+        return err_set(err, ERR_BUSY, "too much is being sent here at once; try again in a moment");
     }
     if (r->body_over) {
         return err_set(err, ERR_LIMIT, "the body is larger than %zu bytes", r->reader_max);
@@ -177,6 +182,7 @@ int http_read_body(struct http_request *r, size_t max_bytes, struct strbuf *ret,
     http_connection_resume(r->connection);
     int rc = await_body(r, err);
     r->reader = NULL;
+    (void)http_connection_hold(r->connection, 0);
     return rc;
 }
 

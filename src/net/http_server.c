@@ -18,6 +18,7 @@ static void apply_defaults(struct http_server_options *o) {
     DEFAULT(max_header_bytes, 16 * 1024);
     DEFAULT(max_fields, 100);
     DEFAULT(max_body_bytes, 8 << 20);
+    DEFAULT(max_incoming_bytes, (size_t)256 << 20);
     DEFAULT(max_write_queue_bytes, 256 * 1024);
     DEFAULT(max_connections, 12000);
     DEFAULT(header_timeout_ms, 10000);

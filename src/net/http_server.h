@@ -36,6 +36,8 @@ struct http_server_options {
     size_t max_header_bytes;      /* [16 KiB] request line and all fields */
     unsigned max_fields;          /* [100] */
     size_t max_body_bytes;        /* [8 MiB] a handler may ask for less */
+    size_t max_incoming_bytes;    /* [256 MiB] held of bodies and messages that are not whole yet;
+                                   * above it larger ones than 64 KiB are refused */
     size_t max_write_queue_bytes; /* [256 KiB] above it writers wait */
     unsigned max_connections;     /* [12,000] */
     int64_t header_timeout_ms;    /* [10,000] from the first byte to the end of the fields */
@@ -130,5 +132,8 @@ int http_upgrade(struct http_request *r, struct str head, const struct http_upgr
 void http_connection_write(struct http_connection *c, const struct str *parts,
                            size_t n_parts); /* gathered; never waits */
 size_t http_connection_unsent(const struct http_connection *c);
+/* So many bytes of a body or message that is not whole yet are held now. False: too many in all,
+ * and the count stays as it was. */
+bool http_connection_hold(struct http_connection *c, size_t n);
 void http_connection_close(struct http_connection *c,
                            bool after_flush); /* on_bytes(NULL, 0) follows */

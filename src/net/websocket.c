@@ -190,6 +190,8 @@ static void on_bytes(void *context, char *bytes, size_t n) {
     unsigned code = websocket_reader_feed(&ws->reader, bytes, n, &sink);
     if (code != 0) {
         fail(ws, code, failure_reason(code));
+    } else if (!http_connection_hold(ws->connection, ws->reader.message.n)) {
+        fail(ws, WEBSOCKET_TRY_AGAIN_LATER, STR("too much is being sent here at once"));
     }
 }
 

@@ -28,6 +28,7 @@ static void read_and_echo(struct http_request *r, struct seen *seen) {
            rc == 0                ? 200
            : rc == -ERR_LIMIT     ? 413
            : rc == -ERR_TIMEOUT   ? 408
+           : rc == -ERR_BUSY      ? 429
            : rc == -ERR_CANCELLED ? 503
                                   : 400,
            strbuf_str(&body));
@@ -189,6 +190,46 @@ TEST_FIBER(a_body_may_turn_out_too_large_while_it_is_read) {
     wire_send(&w, STR("no chunk"));
     CHECK(wire_await_end(&w));
     wire_done(&w);
+    finish(&seen);
+}
+
+/* Sends the fields of a large request and `n` bytes of its body. */
+static void send_part_of_body(struct wire *w, struct seen *seen, size_t n) {
+    static char part[150000];
+    memset(part, 'x', sizeof part);
+    open_to(w, seen);
+    wire_send(w, STR("POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\n\r\n"));
+    await_reading(seen);
+    wire_send(w, (struct str){part, n});
+}
+
+/* However many send large bodies slowly: what is held of them is bounded in all. */
+TEST_FIBER(unfinished_bodies_share_a_maximum) {
+    struct seen seen = {.body_max = 1 << 20, .options = {.max_incoming_bytes = 200000}};
+    struct wire slow, other, small;
+    struct wire_response got;
+    REQUIRE(serve(&seen));
+    send_part_of_body(&slow, &seen, 140000);
+    fiber_sleep(50);
+    send_part_of_body(&other, &seen, 140000);
+    wire_read_response(&other, false, &got);
+    CHECK_INT(got.status, 429);
+    CHECK_INT(seen.body_error, ERR_BUSY);
+    wire_response_done(&got);
+    wire_done(&other);
+    open_to(&small, &seen);
+    CHECK_INT(wire_status(&small, STR("POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+                                      "abc")),
+              200);
+    wire_done(&small);
+    wire_done(&slow);
+    fiber_sleep(50);
+    seen.reading = false;
+    send_part_of_body(&other, &seen, 150000);
+    wire_read_response(&other, false, &got);
+    CHECK_INT(got.status, 200);
+    wire_response_done(&got);
+    wire_done(&other);
     finish(&seen);
 }
 
