@@ -11,7 +11,8 @@ enum {
     IDLE_LIMIT_MS = 3 * 60 * 1000,
     REAP_INTERVAL_MS = 30 * 1000,
     FIRST_BACKOFF_MS = 100,
-    MAX_BACKOFF_MS = 5000,
+    MAX_BACKOFF_MS = 2000,
+    AWAY_WAIT_MS = 1000,
 };
 
 struct waiter {
@@ -154,6 +155,9 @@ static int not_served(const struct pg *pg, int rc, int64_t limit_us, struct err 
 
 static int wait_for_one(struct pg *pg, int64_t timeout_ms, struct pg_conn **ret, struct err *err) {
     struct waiter waiter = {.conn = NULL};
+    /* While the server is known to be away, a request should hear so soon, and a short restart
+     * still be bridged. */
+    timeout_ms = pg->away ? MIN(timeout_ms, (int64_t)AWAY_WAIT_MS) : timeout_ms;
     int64_t limit_us = clock_mono_us() + timeout_ms * 1000;
     int rc = 0;
 
