@@ -5,8 +5,7 @@ ASAN = build/asan
 FUZZ = build/fuzz
 FUZZ_SECONDS ?= 60
 STAGES ?= style program flow
-LISTEN ?= 127.0.0.1:8080
-DEMO_MODEL = 127.0.0.1:8089
+LISTEN ?= $(or $(ADJUTANT_LISTEN),127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo build test check format bench fuzz valgrind clean
@@ -41,15 +40,15 @@ run: packages-run build
 
 demo: packages-run build
 	@ninja -C $(RELEASE) --quiet tests/fake/fake_model
-	@exec tools/demo $(LISTEN) $(DEMO_MODEL)
+	@exec tools/demo $(LISTEN)
 
-test: packages-build packages-run packages-test $(if $(filter fuzz,$(STAGES)),packages-fuzz)
+test: packages-build packages-run packages-style packages-test $(if $(filter fuzz,$(STAGES)),packages-fuzz)
 	@ASAN=$(ASAN) FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-tests $(STAGES)
 
-check: packages-test
+check: packages-style
 	@tools/run-tests style
 
-format:
+format: packages-style
 	@find src bin servers tests -name node_modules -prune -o -name '*.[ch]' -print 2>/dev/null | xargs clang-format -i
 
 bench: build packages-bench
@@ -60,7 +59,7 @@ fuzz: packages-build packages-fuzz
 	@FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-tests fuzz
 
 # The sanitizers' build cannot run under valgrind, so this one has its own: the release build.
-valgrind: build packages-test
+valgrind: build packages-test packages-valgrind
 	@ninja -C $(RELEASE) --quiet tests/fake/fake_model
 	@cd tests/flow && npm ci --no-audit --no-fund >/dev/null && ADJUTANT_BUILD=$(CURDIR)/$(RELEASE) \
 		ADJUTANT_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite' \
