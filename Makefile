@@ -59,7 +59,7 @@ fuzz: packages-build packages-fuzz
 	@FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-tests fuzz
 
 # The sanitizers' build cannot run under valgrind, so this one has its own: the release build.
-valgrind: build packages-test packages-valgrind
+valgrind: build packages-test
 	@ninja -C $(RELEASE) --quiet tests/fake/fake_model
 	@cd tests/flow && npm ci --no-audit --no-fund >/dev/null && ADJUTANT_BUILD=$(CURDIR)/$(RELEASE) \
 		ADJUTANT_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite' \

@@ -1,5 +1,6 @@
 #include "cli/banner.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "graph/endpoints.h"
@@ -34,7 +35,7 @@ static void print_callers(const struct profile *p, enum auth_mode mode) {
 
 static void print_first_steps(const char *address, enum auth_mode mode) {
     const char *key = mode == AUTH_OPEN ? "" : " -H \"X-API-Key: $ASSISTANT_API_KEY\"";
-    printf("\n  adjutant chat --url http://%s\n", address);
+    printf("\n  %s chat --url http://%s\n", program_invocation_name, address);
     printf("  curl -s http://%s/api/chat%s -H 'Content-Type: application/json' -d "
            "'{\"message\":\"Hello\"}'\n\n",
            address, key);
