@@ -284,6 +284,12 @@ static void note_event(struct heard *h, int64_t seq, struct str json) {
     h->ends += str_eq(type, STR("RUN_FINISHED")) || str_eq(type, STR("RUN_ERROR"));
 }
 
+void heard_note(struct heard *h, const struct run_event *events, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        note_event(h, events[i].seq, events[i].json);
+    }
+}
+
 /* One batch; false at the end. */
 static bool hear_some(struct run_reader *reader, struct heard *h) {
     const struct run_event *events;
@@ -293,9 +299,7 @@ static bool hear_some(struct run_reader *reader, struct heard *h) {
     if (!CHECK_OK(h->rc, &err)) {
         return false;
     }
-    for (size_t i = 0; i < n; i++) {
-        note_event(h, events[i].seq, events[i].json);
-    }
+    heard_note(h, events, n);
     return n > 0;
 }
 

@@ -78,6 +78,7 @@ struct heard {
     int rc; /* of the last read */
 };
 
+void heard_note(struct heard *h, const struct run_event *events, size_t n);
 /* Follows to the end; closes the reader. */
 void hear(struct run_reader *reader, struct heard *ret);
 /* Until an event of this type came, or the end. */
