@@ -11,12 +11,14 @@
 #include "cli/banner.h"
 #include "cli/common.h"
 #include "cli/instance.h"
+#include "cli/trim.h"
 #include "net/http_client.h"
 
 enum {
     STOP_GRACE_MS = 8000, /* below the 10 s after which container runtimes kill */
     MAX_OPEN_FILES = 1 << 18,
     MAX_CONNECTIONS = 12000,
+    TRIM_EVERY_MS = 10 * 1000,
 };
 
 struct serve {
@@ -181,8 +183,11 @@ static int on_fiber(void *arg) {
         s->serving = true;
         banner_print(s->profile, db_backend(s->db), auth_mode(s->auth),
                      http_server_address(s->server));
+        struct trim trim = {0};
         while (!s->stopping) {
-            fiber_wait(&s->asked, FIBER_FOREVER);
+            if (fiber_wait(&s->asked, TRIM_EVERY_MS) == -ERR_TIMEOUT) {
+                trim_look(&trim);
+            }
         }
         log_info("serve", "stopping; a second signal ends the process at once");
     }
