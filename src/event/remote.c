@@ -15,8 +15,8 @@
 
 enum {
     RENEW_MS = 10 * 1000,
-    BEAT_MS = 5 * 1000,
-    SILENCE_MS = 16 * 1000,
+    BEAT_MS = 2 * 1000,
+    SILENCE_MS = 6500,
     MAX_FORWARDERS = 512,
     MAX_INBOX_BYTES = 8 * 1024 * 1024,
     MAX_LINES_A_READ = 64,
