@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,7 +15,8 @@ static bool zone_exists(struct str zone) {
         return false;
     }
     snprintf(path, sizeof path, "/usr/share/zoneinfo/%.*s", STR_ARG(zone));
-    return access(path, R_OK) == 0;
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, R_OK) == 0;
 }
 
 /* The C library converts in the zone of its environment only. It is put back before anything else
