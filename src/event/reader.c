@@ -10,6 +10,8 @@
 
 enum {
     MAX_OPEN_ITEMS = 64,
+    STORED_BYTES = 256 * 1024, /* read ahead of a batch */
+    STORED_MAX_BYTES = 64 * 1024 * 1024,
     OPEN_ID_BYTES = 320, /* as JSON has it: each character may be escaped */
     RECHECK_MS = 1000,   /* how often a turn that runs nowhere is looked for again */
     FRUITLESS_MS = 250,  /* before another process is asked again that had nothing to say */
@@ -31,6 +33,8 @@ struct run_reader {
     int64_t remote_since; /* the cursor when the other process was asked */
     bool ended;
 
+    struct strbuf stored; /* lines read from the store, delivered up to stored_taken */
+    size_t stored_taken;
     struct strbuf bytes; /* what the delivered views show */
     struct {
         int64_t seq;
@@ -70,6 +74,7 @@ void run_reader_close(struct run_reader *r) {
         leave_sources(r);
         forget_open_items(r);
         strbuf_done(&r->bytes);
+        strbuf_done(&r->stored);
         mem_free((char *)r->user_id.p);
         mem_free((char *)r->turn_id.p);
         mem_free((char *)r->thread_id.p);
@@ -220,9 +225,13 @@ static bool live_has_more(const struct run_reader *r) {
     return r->cursor < r->live->visible_seq;
 }
 
-static int deliver_lines(struct run_reader *r, struct str lines, struct err *err) {
-    while (lines.n) {
-        struct str line = str_cut(&lines, '\n');
+/* *ret_taken: the bytes of the lines that were delivered or had been before. */
+static int deliver_lines(struct run_reader *r, struct str lines, size_t *ret_taken,
+                         struct err *err) {
+    struct str rest = lines;
+    *ret_taken = 0;
+    while (rest.n) {
+        struct str line = str_cut(&rest, '\n');
         int64_t seq;
         if (!str_to_i64(str_cut(&line, ' '), &seq)) {
             return err_set(err, ERR_INTERNAL, "the stored events of turn %.*s are damaged",
@@ -231,17 +240,38 @@ static int deliver_lines(struct run_reader *r, struct str lines, struct err *err
         if (seq > r->cursor && !deliver(r, seq, line)) {
             break;
         }
+        *ret_taken = lines.n - rest.n;
     }
     return 0;
 }
 
+/* A batch takes less than was read; the rest is kept for the next, or long turns would be read
+ * again for every batch. */
 static int deliver_stored(struct run_reader *r, struct err *err) {
-    struct strbuf lines cleanup(strbuf_done) = STRBUF(64 * 1024 * 1024);
     struct turn_key key = {r->user_id, r->turn_id};
-    if (turn_events(r->runs->db, key, r->cursor, &lines, err) < 0) {
+    size_t taken;
+    if (r->stored_taken >= r->stored.n) {
+        strbuf_reset(&r->stored);
+        r->stored_taken = 0;
+        r->stored.max = STORED_BYTES;
+        int rc = turn_events(r->runs->db, key, r->cursor, &r->stored, err);
+        if (rc == -ERR_LIMIT) { /* one event alone is larger */
+            r->stored.max = STORED_MAX_BYTES;
+            rc = turn_events(r->runs->db, key, r->cursor, &r->stored, err);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    if (deliver_lines(r, str_skip(strbuf_str(&r->stored), r->stored_taken), &taken, err) < 0) {
         return -(int)err->code;
     }
-    return deliver_lines(r, strbuf_str(&lines), err);
+    r->stored_taken += taken;
+    if (r->stored_taken >= r->stored.n) {
+        strbuf_done(&r->stored);
+        r->stored_taken = 0;
+    }
+    return 0;
 }
 
 /* ---- a turn whose events were swept: its outcome, from what stays for ever ---- */
@@ -352,7 +382,8 @@ static int read_remote(struct run_reader *r, int64_t deadline_us, struct err *er
         bool fruitless = r->cursor == r->remote_since;
         return fruitless ? wait_until(&r->runs->opened, deadline_us, FRUITLESS_MS) : 0;
     }
-    return deliver_lines(r, strbuf_str(&lines), err);
+    size_t taken;
+    return deliver_lines(r, strbuf_str(&lines), &taken, err);
 }
 
 static void show(struct run_reader *r, const struct run_event **ret, size_t *ret_n) {
@@ -408,7 +439,7 @@ int run_reader_open(struct runs *runs, struct str user_id, struct str turn_id, i
     r->cursor = since;
     r->started = since > 0;
     r->ended = false;
-    r->n_pieces = 0;
+    r->n_pieces = r->stored_taken = 0;
     forget_open_items(r);
     *ret = r;
     return 0;
