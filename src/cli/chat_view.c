@@ -270,6 +270,9 @@ static void on_custom(struct chat_view *v, const json_t *event) {
         struct str reason = json_str(value, "reason");
         chat_view_note(v, "%.*s; trying again", STR_ARG(reason));
     } else if (str_eq(json_str(event, "name"), STR("model_silent"))) {
+        chat_view_note(v, "the model has been silent for %lld s; waiting",
+                       (long long)json_int(value, "seconds", 0));
+    } else if (str_eq(json_str(event, "name"), STR("model_silent"))) {
         struct str model = json_str(value, "model");
         chat_view_note(v, "%.*s has said nothing for %lld s; still waiting", STR_ARG(model),
                        (long long)json_int(value, "seconds", 0));

@@ -20,13 +20,15 @@ static bool on_item(void *context, enum websocket_opcode opcode, struct str payl
     return true;
 }
 
-static void feed(struct str bytes, size_t step, bool deflate, bool binary, struct strbuf *log) {
+/* The bits of the first byte choose what the reader takes. */
+static void feed(struct str bytes, size_t step, uint8_t mode, struct strbuf *log) {
     const struct websocket_reader_sink sink = {on_item, log};
     struct websocket_reader r;
     unsigned code = 0;
     websocket_reader_init(&r, MAX_MESSAGE_BYTES);
-    r.deflate = deflate;
-    r.binary = binary;
+    r.deflate = mode & 0x80;
+    r.binary = mode & 0x40;
+    r.from_server = mode & 0x20;
     while (bytes.n > 0 && code == 0) {
         size_t n = MIN(step, bytes.n);
         char *piece = malloc(n);
@@ -46,9 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct str bytes = {(const char *)data + 1, size - 1};
     struct strbuf whole cleanup(strbuf_done) = STRBUF(1 << 22);
     struct strbuf cut cleanup(strbuf_done) = STRBUF(1 << 22);
-    bool deflate = data[0] & 0x80, binary = data[0] & 0x40;
-    feed(bytes, bytes.n, deflate, binary, &whole);
-    feed(bytes, data[0] % 32 + 1u, deflate, binary, &cut);
+    feed(bytes, bytes.n, data[0], &whole);
+    feed(bytes, data[0] % 32 + 1u, data[0], &cut);
     assert(str_eq(strbuf_str(&whole), strbuf_str(&cut)));
 
     struct strbuf answer cleanup(strbuf_done) = STRBUF(1000);

@@ -167,6 +167,17 @@ TEST(stored_messages_with_blocks_are_restored) {
     teardown(&f);
 }
 
+TEST(a_model_that_fails_or_is_silent_is_noted) {
+    struct fixture f;
+    setup(&f, false);
+    event(&f,
+          "{\"type\":\"CUSTOM\",\"name\":\"model_retry\",\"value\":{\"reason\":\"it is busy\"}}");
+    event(&f, "{\"type\":\"CUSTOM\",\"name\":\"model_silent\",\"value\":{\"seconds\":8}}");
+    CHECK_STR(notes(&f), "· it is busy; trying again\n"
+                         "· the model has been silent for 8 s; waiting\n");
+    teardown(&f);
+}
+
 TEST(a_cancelled_turn_is_no_success) {
     struct fixture f;
     setup(&f, false);
