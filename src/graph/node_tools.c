@@ -98,12 +98,13 @@ static void call_main(void *arg) {
     c->began = true;
     if (call_tool(rc->t, c, &result, &err) == 0) {
         finish_call(rc->t, c, result.content, result.is_blocks, result.is_error, "done");
-    } else if (err.code == ERR_CANCELLED) {
+    } else if (err.code == ERR_CANCELLED && fiber_cancelled()) {
         /* stays an intent: whoever goes on decides by what the tool is */
     } else {
         char text[sizeof err.msg + 160];
-        /* After a timeout nobody knows whether it took effect. */
-        bool unknown = err.code == ERR_TIMEOUT && !c->tool->repeatable;
+        /* After a timeout nobody knows whether it took effect, whatever the tool calls it. */
+        bool cut_short = err.code == ERR_TIMEOUT || err.code == ERR_CANCELLED;
+        bool unknown = cut_short && !c->tool->repeatable;
         snprintf(text, sizeof text, "The call failed: %s%s", err.msg,
                  unknown ? ". Outcome unknown: it may or may not have taken effect. Check before "
                            "trying again, and tell the user."

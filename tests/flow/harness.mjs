@@ -10,7 +10,8 @@
 import { after, before, describe } from 'node:test';
 import { Adjutant, BACKENDS, Fake } from './lib/programs.mjs';
 
-export { Adjutant, ADJUTANT, BACKENDS, Fake, freePort, Postgres, scratch, sha256 } from './lib/programs.mjs';
+export { Crashes } from './lib/crash.mjs';
+export { Adjutant, ADJUTANT, BACKENDS, EFFECTS, Fake, freePort, Postgres, scratch, sha256 } from './lib/programs.mjs';
 export { EventStream, begin, eventually, request, sleep, within } from './lib/http.mjs';
 export { checkEvents, TERMINAL, View, view } from './lib/agui.mjs';
 export { Socket } from './lib/socket.mjs';

@@ -13,6 +13,8 @@ const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const BUILD = process.env.ADJUTANT_BUILD ?? path.join(ROOT, 'build/asan');
 export const ADJUTANT = process.env.ADJUTANT_BIN ?? path.join(BUILD, 'bin/adjutant');
+// The program with tools whose effects can be counted.
+export const EFFECTS = path.join(BUILD, 'tests/flow/adjutant_effects');
 const FAKE = process.env.FAKE_MODEL_BIN ?? path.join(BUILD, 'tests/fake/fake_model');
 // A prefix for the program, such as "valgrind -q --error-exitcode=99".
 const WRAPPER = (process.env.ADJUTANT_WRAPPER ?? '').split(' ').filter(Boolean);
@@ -220,7 +222,7 @@ export class Adjutant {
 
   /** Starts it (again) and waits until it is ready. more: variables for this time only. */
   async begin(more = {}, { ready = true } = {}) {
-    this.program = new Program([...WRAPPER, ADJUTANT], ['serve', '--listen', `127.0.0.1:${this.port}`, '--home', this.home], this.environment(more));
+    this.program = new Program([...WRAPPER, this.options.program ?? ADJUTANT], ['serve', '--listen', `127.0.0.1:${this.port}`, '--home', this.home], this.environment(more));
     if (ready) await this.ready();
   }
 
