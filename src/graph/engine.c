@@ -13,7 +13,6 @@ enum {
     SWEEP_ROWS = 500,
     RENEWALS_A_LEASE = 3,
     SILENCE_LOOK_MS = 1000,
-    SILENCE_TOLD_MS = 8 * 1000,
     SILENCE_AGAIN_MS = 20 * 1000,
 };
 
@@ -87,9 +86,8 @@ static void silence_loop(void *engine) {
         int64_t now_us = clock_mono_us();
         list_each (node, &e->turns) {
             struct turn *t = list_entry(node, struct turn, in_engine);
-            int64_t silent_ms = t->silent_since_us ? (now_us - t->silent_since_us) / 1000 : 0;
-            if (silent_ms >= SILENCE_TOLD_MS &&
-                (silent_ms - SILENCE_TOLD_MS) % SILENCE_AGAIN_MS < SILENCE_LOOK_MS) {
+            if (t->silent_since_us && now_us >= t->tell_silence_at_us) {
+                t->tell_silence_at_us = now_us + SILENCE_AGAIN_MS * INT64_C(1000);
                 turn_tell_silence(t);
             }
         }

@@ -81,8 +81,8 @@ struct turn {
     struct pending_call *calls;
     size_t n_calls;
 
-    int64_t
-        silent_since_us; /* monotonic: when a model was asked that has said nothing yet; else 0 */
+    /* Monotonic, while a model was asked that has said nothing yet; else 0. */
+    int64_t silent_since_us, tell_silence_at_us;
 
     /* The counters that the checkpoint keeps. */
     int64_t model_calls;

@@ -5,7 +5,7 @@
 #include "event/event.h"
 #include "graph/internal.h"
 
-enum { MAX_MESSAGE_BYTES = 8 * 1024 * 1024 };
+enum { MAX_MESSAGE_BYTES = 8 * 1024 * 1024, TELL_SILENCE_AFTER_US = 8 * 1000 * 1000 };
 
 /* What the answer at hand has opened in the client's view. */
 struct answer {
@@ -279,6 +279,7 @@ static int ask(struct answer *a, struct llm_result *ret, struct err *err) {
                                     t->engine->options.profile->llm_idle_timeout_ms};
     struct llm_sink sink = {.on_delta = on_delta, .on_retry = on_retry, .arg = a};
     t->silent_since_us = clock_mono_us();
+    t->tell_silence_at_us = t->silent_since_us + TELL_SILENCE_AFTER_US;
     int rc = llm_run(t->endpoints, t->n_endpoints, &request, &limits, &sink, &t->arena, ret, err);
     t->silent_since_us = 0;
     return rc;
