@@ -8,13 +8,15 @@
 // Environment: ADJUTANT_BUILD (folder with bin/adjutant and tests/fake/fake_model), ADJUTANT_BIN,
 // BACKEND (sqlite or postgres; both when unset), ADJUTANT_WRAPPER (valgrind ...).
 import { after, before, describe } from 'node:test';
-import { Adjutant, BACKENDS, Fake } from './lib/programs.mjs';
+import { Adjutant, BACKENDS, Fake, killAll } from './lib/programs.mjs';
 
 export { Crashes } from './lib/crash.mjs';
 export { Adjutant, ADJUTANT, BACKENDS, EFFECTS, Fake, freePort, Postgres, scratch, sha256 } from './lib/programs.mjs';
 export { EventStream, begin, eventually, request, sleep, within } from './lib/http.mjs';
 export { checkEvents, TERMINAL, View, view } from './lib/agui.mjs';
 export { Socket } from './lib/socket.mjs';
+
+after(killAll);
 
 let ids = 0;
 /** A name nobody used before. */

@@ -22,7 +22,11 @@ const READY_MS = WRAPPER.length ? 60_000 : 20_000;
 const COMPLAINTS = /ERROR: (Address|Leak)Sanitizer|runtime error:|assertion|Assertion|stack smashing|core dumped|==\d+== /;
 
 const children = new Set();
-process.on('exit', () => { for (const child of children) child.kill('SIGKILL'); });
+/** Ends what a failed test left behind, which would keep the runner waiting. */
+export function killAll() {
+  for (const child of children) child.kill('SIGKILL');
+}
+process.on('exit', killAll);
 
 export const BACKENDS = process.env.BACKEND ? [process.env.BACKEND] : ['sqlite', 'postgres'];
 
