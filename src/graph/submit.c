@@ -10,7 +10,7 @@
 #include "graph/internal.h"
 #include "store/threads.h"
 
-enum { ACCEPT_WAIT_MS = 60 * 1000, ACCEPT_TRIES = 3, ACCEPT_PAUSE_MS = 200 };
+enum { ACCEPT_WAIT_MS = 60 * 1000, ACCEPT_TRIES = 3, MAX_LOOKS = 5, ACCEPT_PAUSE_MS = 200 };
 
 /* ---- checks before anything is written ---- */
 
@@ -235,14 +235,15 @@ int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct t
         return -(int)err->code;
     }
     /* Before anything begins: a repetition must not even ask the model. What comes of an earlier
-     * submission of the turn is not this one's when it failed. */
-    while (s->turn_id.n) {
+     * submission of the turn is not this one's when it failed. A look that set out before the other
+     * submission was committed is repeated. */
+    for (int looks = 1; s->turn_id.n; looks++) {
         if (wait_until_known(e, s->user_id, s->turn_id, err) < 0) {
             return -(int)err->code;
         }
         int rc = follow_existing(e, s->user_id, s->turn_id, ret, err);
         const struct turn *known = turn_find(e, s->user_id, s->turn_id);
-        if (rc != -ERR_NOT_FOUND || (known && known->accepted == ACCEPT_DONE)) {
+        if (rc != -ERR_NOT_FOUND || (known && looks == MAX_LOOKS)) {
             return rc;
         }
         if (!known) {
