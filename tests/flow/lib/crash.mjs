@@ -33,6 +33,11 @@ export class Crashes {
     return g;
   }
 
+  async remove(g) {
+    fs.rmSync(g.dir, { recursive: true, force: true });
+    if (g.db) await g.postgres.query(`DROP DATABASE ${g.db.split('/').at(-1)} WITH (FORCE)`);
+  }
+
   /** One crash at one boundary; then the client comes back. check(g, threadId, turnId, events): all
    * that the client saw. False when the turn ended before that boundary was reached. */
   async at(where, message, check) {
@@ -52,6 +57,7 @@ export class Crashes {
     const ended = TERMINAL.has(events.at(-1)?.json.type);
     if (ended && g.alive) {
       await g.kill();
+      await this.remove(g);
       return false;
     }
     await g.died();
@@ -72,7 +78,7 @@ export class Crashes {
     await check(g, threadId, turnId, events);
     assert.equal((await this.fake.log(0)).counters.refused ?? 0, 0, 'a prompt was malformed');
     await g.stop();
-    fs.rmSync(g.dir, { recursive: true, force: true });
+    await this.remove(g);
     return true;
   }
 

@@ -36,12 +36,45 @@ export function scratch() {
   return dir;
 }
 
+const PORTS_BEGIN = 10_000, BLOCKS = 100, BLOCK = 100; // below those that the kernel gives to clients
+let block;
+let nextPort = 0;
+
+/** A block of ports for this process alone: a gateway that is killed and started again wants its
+ * port back, and must not meet another test's gateway there. */
+function claimBlock() {
+  for (let i = 0; i < BLOCKS; i++) {
+    const n = (process.pid + i) % BLOCKS;
+    const lock = path.join(os.tmpdir(), `adjutant-flow-ports-${n}`);
+    try {
+      fs.symlinkSync(String(process.pid), lock); // atomic, and says whose it is
+    } catch {
+      const owner = fs.readlinkSync(lock, { encoding: 'utf8' });
+      if (fs.existsSync(`/proc/${owner}`)) continue;
+      fs.rmSync(lock, { force: true }); // left by a process that was killed
+      i--;
+      continue;
+    }
+    process.on('exit', () => fs.rmSync(lock, { force: true }));
+    return n;
+  }
+  throw new Error('all blocks of ports are taken');
+}
+
 export async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  block ??= claimBlock();
+  for (let i = 0; i < BLOCK; i++) {
+    const port = PORTS_BEGIN + block * BLOCK + nextPort++ % BLOCK;
+    const server = net.createServer();
+    const free = await new Promise((resolve) => {
+      server.on('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+  throw new Error('no port is free');
 }
 
 /** One child process; its output is kept. */
