@@ -1,0 +1,64 @@
+/* The tools of one turn: the built-in ones, and those of its user's MCP servers as far as the skill
+ * may use them, under names that every provider takes. With more than TOOLSET_DIRECT tools the
+ * model sees the pinned ones and search_tools; what it finds joins the turn.
+ *
+ * Names: the tool's own where it is legal and no other server has it, else "<server>_<tool>",
+ * sanitised, cut with a hash; the same set gives the same names in any order. Schemas are adapted
+ * to each provider on copies, once a list. */
+#pragma once
+#include "auth/user_epoch.h"
+#include "mcp/bridge.h"
+#include "tool/policy.h"
+#include "tool/tool.h"
+
+enum { TOOLSET_DIRECT = 40, TOOLSET_MAX_FOUND = 60 };
+
+/* One a process: what is kept between turns (policies by user, adapted lists). */
+struct toolbox;
+struct toolbox_options {
+    const struct tool_registry *registry;
+    struct bridges *bridges; /* NULL: built-in tools only */
+    struct db *db;
+    struct user_epochs *epochs;
+};
+struct toolbox *toolbox_new(const struct toolbox_options *options);
+void toolbox_free(struct toolbox *b);
+
+/* A tool as the model knows it. Lives as long as its toolset. */
+struct toolset_tool {
+    struct str name;         /* for the model */
+    struct str server, tool; /* whose it is, under its own name; server empty: built-in */
+    struct str title;        /* for people */
+    enum policy policy;      /* what is to be done when the model calls it */
+    bool repeatable;         /* read-only or idempotent */
+    bool read_only, destructive;
+    int64_t timeout_ms;
+    const struct tool *builtin; /* NULL: of an MCP server */
+    const struct mcp_tool *mcp; /* NULL: built-in */
+};
+
+struct toolset;
+struct toolset_options {
+    struct str user_id;
+    struct str skill; /* empty: the COS itself, which may use all servers */
+    int64_t wait_ms;  /* for servers tried for the first time */
+};
+may_yield int toolset_open(struct toolbox *b, const struct toolset_options *options,
+                           struct toolset **ret, struct err *err) must_check;
+void toolset_close(struct toolset *s); /* accepts NULL */
+
+/* Before each call of the model: takes in servers that joined meanwhile. */
+may_yield int toolset_refresh(struct toolset *s, struct err *err) must_check;
+/* What the model is shown now; in the set's own memory, until the next refresh. */
+size_t toolset_specs(struct toolset *s, const struct llm_tool **ret);
+/* By the model's name; also tools that are not shown. NULL: none. */
+const struct toolset_tool *toolset_find(const struct toolset *s, struct str name);
+/* The names that were found, for the checkpoint, and back. Space-separated. */
+void toolset_found_write(const struct toolset *s, struct strbuf *out);
+void toolset_found_read(struct toolset *s, struct str names);
+
+/* An MCP result as the model and the user read it: text, images where models see them; resources,
+ * audio and links described; structured content as text where there is no other; cut at
+ * TOOL_RESULT_MAX_BYTES with a word about it. */
+int tool_result_from_mcp(struct str result_json, bool is_error, struct arena *arena,
+                         struct tool_result *ret, struct err *err) must_check;
