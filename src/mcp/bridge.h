@@ -8,6 +8,7 @@
 #include "mcp/client.h"
 #include "profile/profile.h"
 
+struct authorizers;
 struct bridges;
 
 struct bridges_options {
@@ -15,6 +16,7 @@ struct bridges_options {
     struct db *db;
     struct vault *vault;
     struct user_epochs *epochs;
+    struct authorizers *authorizers; /* for the servers that ask for OAuth; lives longer */
 };
 
 /* Reads the server definitions (mcp.json of the home folder, else the five of requirements.md).
