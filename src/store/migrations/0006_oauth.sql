@@ -1,0 +1,1 @@
+-- Authorization at MCP servers.
