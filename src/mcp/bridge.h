@@ -32,7 +32,8 @@ void bridges_touch(struct bridges *b, struct str user_id);
 
 /* ---- tools ---- */
 
-/* One server's list, parsed once, immutable, shared by all that listed the same bytes. */
+/* One server's list, parsed once, immutable, shared by all that listed the same bytes. Views hold
+ * it, and so does whoever keeps a pointer into it for longer. */
 struct mcp_tool {
     struct str name, title, description;
     struct str input_schema;                             /* as the server wrote it */
@@ -46,7 +47,18 @@ struct mcp_tools {
     struct str digest; /* of the whole list, hexadecimal */
     void *adapted;     /* for tool/: what it made of the list; freed with free_adapted */
     void (*free_adapted)(void *adapted);
+    unsigned refs;                     /* who holds it */
+    void (*free)(struct mcp_tools *t); /* at the last unref; frees adapted too */
 };
+static inline struct mcp_tools *mcp_tools_ref(struct mcp_tools *t) {
+    t->refs++;
+    return t;
+}
+static inline void mcp_tools_unref(struct mcp_tools *t) { /* accepts NULL */
+    if (t && --t->refs == 0) {
+        t->free(t);
+    }
+}
 
 enum bridge_state {
     BRIDGE_IDLE, /* not tried yet, or closed since nobody needed it */
@@ -64,9 +76,11 @@ struct bridge_server {
     struct str error;              /* empty: none */
     struct str credential_service; /* of the vault; empty: none */
     bool has_credential;
-    bool oauth;                    /* the server asks for OAuth */
-    const struct mcp_tools *tools; /* NULL: not known yet */
+    bool oauth;              /* the server asks for OAuth */
+    struct mcp_tools *tools; /* NULL: not known yet; last known while it is down */
     struct str list_warning;
+    const struct str *pinned; /* mcp.json "pinned": tools that a model is always shown */
+    size_t n_pinned;
     const struct mcp_server_info *info; /* NULL: not known yet */
     int64_t retry_at_us;                /* monotonic; 0: not waiting */
 };
@@ -82,6 +96,10 @@ struct bridge_view {
 may_yield int bridge_view_open(struct bridges *b, struct str user_id, int64_t wait_ms,
                                struct bridge_view *ret, struct err *err) must_check;
 void bridge_view_done(struct bridge_view *v); /* a zero-filled one is fine */
+
+/* mcp.json "skillServers": whether a skill may use a server. Empty, "cos" and skills that are not
+ * listed: all. */
+bool bridges_skill_uses(const struct bridges *b, struct str skill, struct str server);
 
 /* ---- calls ---- */
 
