@@ -36,7 +36,9 @@ struct authorizer_server {
     /* Of a client that the operator registered; empty: we register ourselves. */
     struct str client_id;
     const struct secret *client_secret; /* NULL: a public client */
-    struct str scope;                   /* empty: what the server asks for */
+    struct str issuer; /* the authorization server that knows client_id; empty: whichever the
+                          server names */
+    struct str scope;  /* empty: what the server asks for */
 };
 void authorizers_define(struct authorizers *a, const struct authorizer_server *server);
 bool authorizers_knows(const struct authorizers *a, struct str server);

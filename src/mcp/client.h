@@ -31,10 +31,12 @@ enum {
 struct mcp_authorizer {
     /* For the next request; *ret NULL: none yet. The caller frees it. */
     int (*token)(void *arg, struct secret **ret, struct err *err) may_yield;
-    /* 401, or 403 with insufficient_scope. 0: there is a new token, try again (the client does so
-     * at most 3 times a request); -ERR_UNAUTHORIZED: only the user can help; err says how. */
-    int (*challenged)(void *arg, int status, struct str www_authenticate, struct err *err)
-        may_yield;
+    /* 401, or 403 with insufficient_scope, to a request that was sent with `used` (NULL: with no
+     * token): so that of many calls that were refused together one asks for a new token. 0: there
+     * is another token now, try again (the client does so at most 3 times a request);
+     * -ERR_UNAUTHORIZED: only the user can help; err says how. */
+    int (*challenged)(void *arg, const struct secret *used, int status, struct str www_authenticate,
+                      struct err *err) may_yield;
     void *arg;
 };
 
