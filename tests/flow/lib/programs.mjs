@@ -227,13 +227,15 @@ async function query(url, sql) {
 
 /** An adjutant with a home of its own, and what a client does with it. */
 export class Adjutant {
-  /** options: backend, fake, provider, env, db (of another gateway), key (sent by the helpers). */
+  /** options: backend, fake, provider, env, db (of another gateway), key (sent by the helpers), mcp
+   * (the mcpServers of mcp.json, or a function that gives them; none unless said; null: no file). */
   static async start(options) {
     const a = new Adjutant();
     a.options = { provider: 'anthropic', env: {}, ...options };
     a.dir = scratch();
     a.home = path.join(a.dir, 'home');
     a.past = [];
+    a.configure(typeof options.mcp === 'function' ? options.mcp() : options.mcp);
     a.port = await freePort();
     a.url = `http://127.0.0.1:${a.port}`;
     a.headers = options.key ? { 'X-API-Key': options.key } : {};
@@ -243,6 +245,13 @@ export class Adjutant {
     }
     await a.begin();
     return a;
+  }
+
+  /** Writes the home's mcp.json, which is read at the start. */
+  configure(mcpServers = {}) {
+    if (mcpServers === null) return;
+    fs.mkdirSync(this.home, { recursive: true, mode: 0o700 });
+    fs.writeFileSync(path.join(this.home, 'mcp.json'), JSON.stringify({ mcpServers }, undefined, 2), { mode: 0o600 });
   }
 
   environment(more = {}) {
