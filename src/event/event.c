@@ -49,14 +49,21 @@ static void write_usage(struct jsonw *w, const struct llm_usage *u, struct str p
     jsonw_end_array(w);
 }
 
-static struct jsonw begin_finished(struct strbuf *out, struct str thread_id, struct str run_id,
-                                   const char *outcome) {
+/* The outcome is left open. */
+static struct jsonw begin_outcome(struct strbuf *out, struct str thread_id, struct str run_id,
+                                  const char *outcome) {
     struct jsonw w = begin(out, "RUN_FINISHED");
     jsonw_kstr(&w, "threadId", thread_id);
     jsonw_kstr(&w, "runId", run_id);
     jsonw_key(&w, "outcome");
     jsonw_object(&w);
     jsonw_kstrz(&w, "type", outcome);
+    return w;
+}
+
+static struct jsonw begin_finished(struct strbuf *out, struct str thread_id, struct str run_id,
+                                   const char *outcome) {
+    struct jsonw w = begin_outcome(out, thread_id, run_id, outcome);
     jsonw_end_object(&w);
     return w;
 }
@@ -72,6 +79,29 @@ void event_run_finished(struct strbuf *out, struct str thread_id, struct str run
 
 void event_run_cancelled(struct strbuf *out, struct str thread_id, struct str run_id) {
     struct jsonw w = begin_finished(out, thread_id, run_id, "cancelled");
+    jsonw_end_object(&w);
+}
+
+void event_run_interrupted(struct strbuf *out, struct str thread_id, struct str run_id,
+                           const struct llm_usage *usage, struct str provider, struct str model,
+                           const struct interrupt *interrupts, size_t n) {
+    struct jsonw w = begin_outcome(out, thread_id, run_id, "interrupt");
+    jsonw_key(&w, "interrupts");
+    jsonw_array(&w);
+    for (size_t i = 0; i < n; i++) {
+        event_interrupt(&w, &interrupts[i]);
+    }
+    jsonw_end_array(&w);
+    jsonw_end_object(&w);
+    if (usage->input_tokens || usage->output_tokens) {
+        write_usage(&w, usage, provider, model);
+    }
+    jsonw_end_object(&w);
+}
+
+void event_state_snapshot(struct strbuf *out, struct str state_json) {
+    struct jsonw w = begin(out, "STATE_SNAPSHOT");
+    jsonw_kraw(&w, "snapshot", state_json);
     jsonw_end_object(&w);
 }
 

@@ -4,12 +4,21 @@
 #include "base/json.h"
 #include "db/db.h"
 #include "llm/llm.h"
+#include "store/interrupts.h"
 
 void event_run_started(struct strbuf *out, struct str thread_id, struct str run_id);
 void event_run_finished(struct strbuf *out, struct str thread_id, struct str run_id,
                         const struct llm_usage *usage, struct str provider, struct str model);
 /* Only for clients that declared protocol 1.0: older ones reject this outcome. */
 void event_run_cancelled(struct strbuf *out, struct str thread_id, struct str run_id);
+/* The run ends with questions; their answers begin another one. */
+void event_run_interrupted(struct strbuf *out, struct str thread_id, struct str run_id,
+                           const struct llm_usage *usage, struct str provider, struct str model,
+                           const struct interrupt *interrupts, size_t n);
+/* One AG-UI interrupt: what is asked, of what shape the answer is, until when. What our own clients
+ * need beyond that stands in its metadata. */
+void event_interrupt(struct jsonw *w, const struct interrupt *i);
+void event_state_snapshot(struct strbuf *out, struct str state_json);
 void event_run_error(struct strbuf *out, struct str message, struct str code);
 void event_text_start(struct strbuf *out, struct str message_id);
 void event_text_content(struct strbuf *out, struct str message_id, struct str delta);

@@ -57,6 +57,38 @@ static const struct db_sql sql_known_turn =
 static const struct db_sql sql_known_thread =
     DB_SQL("accept_known_thread", "SELECT open_turns FROM threads WHERE user_id = $1 AND id = $2");
 
+/* ---- going on with an interrupted turn ---- */
+
+static const struct db_sql sql_resumes = DB_SQL(
+    "accept_resumes",
+    "SELECT adjutant_require(EXISTS (SELECT 1 FROM threads h JOIN turns o ON o.user_id = "
+    "h.user_id AND o.id = $3 WHERE h.user_id = $1 AND h.id = $2 AND h.open_turns = 1 AND "
+    "o.thread_id = h.id AND o.state = 'interrupted' AND o.position = h.turn_seq - 1), 'newest')");
+static const struct db_sql sql_answer =
+    DB_SQL("accept_answer",
+           "UPDATE interrupts SET state = $4, answer = $5, answered_at = $6, answered_by_turn = $7 "
+           "WHERE user_id = $1 AND id = $2 AND turn_id = $3 AND state = 'open' AND "
+           "expires_at > $6");
+static const struct db_sql sql_answered = DB_SQL(
+    "accept_answered", "SELECT adjutant_require(COUNT(CASE WHEN state = 'open' THEN 1 END) = 0 AND "
+                       "COUNT(CASE WHEN answered_by_turn = $4 THEN 1 END) = $5, 'answered') "
+                       "FROM interrupts WHERE user_id = $1 AND thread_id = $2 AND turn_id = $3");
+
+static void add_answers(struct db_tx *tx, const struct turn_accept *a, int64_t now_us) {
+    struct db_value user = db_text(a->user_id), resumes = db_text(a->resumes);
+    struct db_value turn = db_text(a->turn_id), thread = db_text(a->thread_id);
+    if (a->resumes.n == 0) {
+        return;
+    }
+    db_tx_add(tx, &sql_resumes, user, thread, resumes);
+    for (size_t i = 0; i < a->n_answers; i++) {
+        const struct turn_answer *w = &a->answers[i];
+        db_tx_add(tx, &sql_answer, user, db_text(w->interrupt_id), resumes, db_text(w->state),
+                  db_text_or_null(w->json), db_time(now_us), turn);
+    }
+    db_tx_add(tx, &sql_answered, user, thread, resumes, turn, db_int((int64_t)a->n_answers));
+}
+
 static int accept_first(struct db *db, const struct turn_accept *a, int64_t now_us,
                         struct turn_accepted *ret, struct err *err) {
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, a->user_id, DB_WRITE);
@@ -94,6 +126,7 @@ static int accept_any(struct db *db, const struct turn_accept *a, int64_t now_us
                   db_text(a->message_id), db_text(a->turn_id), db_bool(a->plain),
                   db_int((int64_t)a->message_json.n), db_text(a->message_json));
     }
+    add_answers(tx, a, now_us);
     if (db_tx_run(tx, err) < 0) {
         return -(int)err->code;
     }

@@ -2,7 +2,7 @@
 #include <assert.h>
 
 #include "base/clock.h"
-#include "store/turns.h"
+#include "store/interrupts.h"
 
 enum {
     MAX_TRIES = 3,
@@ -56,6 +56,11 @@ static const struct db_sql sql_usage =
 static const struct db_sql sql_events =
     DB_SQL("step_events", "INSERT INTO events (user_id, turn_id, last_seq, created_at, payload) "
                           "VALUES ($1, $2, $3, $4, $5)");
+static const struct db_sql sql_interrupt = DB_SQL(
+    "step_interrupt",
+    "INSERT INTO interrupts (user_id, id, thread_id, turn_id, position, code, kind, state, "
+    "created_at, expires_at, call_id, server, tool, name, digest, arguments, request) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, 'open', $8, $9, $10, $11, $12, $13, $14, $15, $16)");
 /* The bounds keep it from looking at every turn the thread ever had. */
 static const struct db_sql sql_prune = DB_SQL(
     "step_prune", "DELETE FROM checkpoints WHERE user_id = $1 AND turn_id IN (SELECT id FROM turns "
@@ -110,6 +115,17 @@ static void add_effects(struct db_tx *tx, const struct turn_step *s, int64_t now
     }
 }
 
+static void add_interrupts(struct db_tx *tx, const struct turn_step *s, int64_t now_us) {
+    for (size_t i = 0; i < s->n_interrupts; i++) {
+        const struct interrupt *a = &s->interrupts[i];
+        db_tx_add(tx, &sql_interrupt, db_text(s->key.user_id), db_text(a->id),
+                  db_text(s->thread_id), db_text(s->key.turn_id), db_int(s->position),
+                  db_text(a->code), db_text(a->kind), db_time(now_us), db_time(a->expires_us),
+                  db_text(a->call_id), db_text(a->server), db_text(a->tool), db_text(a->name),
+                  db_text(a->digest), db_text(a->arguments), db_text(a->request));
+    }
+}
+
 static void add_usage(struct db_tx *tx, const struct turn_step *s, int64_t now_us) {
     const struct turn_usage *u = s->usage;
     if (u) {
@@ -140,6 +156,7 @@ static int store(struct db *db, const struct turn_step *s, bool *ret_cancel, str
     size_t fence = add_fence(tx, s, now_us);
     add_messages(tx, s, now_us);
     add_effects(tx, s, now_us);
+    add_interrupts(tx, s, now_us);
     add_checkpoint(tx, s, now_us);
     add_usage(tx, s, now_us);
     if (s->events.n > 0) {
@@ -178,7 +195,7 @@ static int explain(struct db *db, const struct turn_step *s, bool *ret_cancel, b
 
 int turn_step_store(struct db *db, const struct turn_step *s, bool *ret_cancel, struct err *err) {
     assert(s->n_messages <= TURN_STEP_MAX && s->n_intents <= TURN_STEP_MAX &&
-           s->n_outcomes <= TURN_STEP_MAX);
+           s->n_outcomes <= TURN_STEP_MAX && s->n_interrupts <= TURN_STEP_MAX);
     for (int tries = 1;; tries++) {
         int rc = store(db, s, ret_cancel, err);
         /* On SQLite an end that was committed before is refused first by a CHECK on open_turns.

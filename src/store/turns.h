@@ -9,6 +9,8 @@ struct turn_key {
     struct str user_id, turn_id;
 };
 
+struct interrupt;
+
 enum turn_state {
     TURN_QUEUED,
     TURN_RUNNING,
@@ -25,6 +27,13 @@ static inline bool turn_state_open(enum turn_state s) {
 
 /* ---- accepting ---- */
 
+/* The answer to something a turn asked. */
+struct turn_answer {
+    struct str interrupt_id;
+    struct str state; /* "approved", "denied" */
+    struct str json;  /* what else was said; empty: nothing */
+};
+
 struct turn_accept {
     struct str user_id, thread_id, turn_id;
     struct str message_id,
@@ -35,7 +44,12 @@ struct turn_accept {
     struct str owner; /* the process that will run it */
     struct str agent;
     bool must_be_new_thread; /* ERR_PRECONDITION when there is such a thread; saves work */
-    int64_t now_us;          /* 0: the clock's. See below */
+    /* The interrupted turn this one goes on with, and what was answered: all that is still open of
+     * it. ERR_PRECONDITION when that is not so any more, or when the thread went on. */
+    struct str resumes;
+    const struct turn_answer *answers;
+    size_t n_answers;
+    int64_t now_us; /* 0: the clock's. See below */
 };
 enum { TURN_MAX_QUEUED = 32 };
 struct turn_accepted {
@@ -119,6 +133,8 @@ struct turn_step {
     size_t n_outcomes;
     struct str node, state; /* checkpoint */
     int64_t message_seq;
+    const struct interrupt *interrupts; /* what the turn asks; with its end */
+    size_t n_interrupts;
     const struct turn_usage *usage; /* NULL: none */
     struct str events;              /* lines; empty: none */
     int64_t events_last_seq;
@@ -129,8 +145,8 @@ struct turn_step {
 /* ERR_PRECONDITION: the turn is no longer this owner's (epoch), or gone; nothing was written.
  * Repeating a step whose outcome is unknown (ERR_UNAVAILABLE) is safe: one that was committed
  * already is recognised. *ret_cancel: somebody asked to cancel. At most TURN_STEP_MAX messages,
- * intents and outcomes each. At the end of a turn the thread's checkpoints beyond the newest 200
- * or so are dropped. */
+ * intents, outcomes and interrupts each. At the end of a turn the thread's checkpoints beyond the
+ * newest 200 or so are dropped. */
 enum { TURN_STEP_MAX = 16 };
 may_yield int turn_step_store(struct db *db, const struct turn_step *s, bool *ret_cancel,
                               struct err *err) must_check;

@@ -36,7 +36,8 @@ CREATE TABLE interrupts (
     PRIMARY KEY (user_id, id),
     FOREIGN KEY (user_id, thread_id) REFERENCES threads (user_id, id) ON DELETE CASCADE
 );
-CREATE INDEX interrupts_by_thread ON interrupts (thread_id, user_id, position);
+CREATE INDEX interrupts_by_thread ON interrupts (thread_id, user_id);
+CREATE INDEX interrupts_by_turn ON interrupts (turn_id, user_id);
 CREATE INDEX interrupts_open ON interrupts (state, user_id, created_at) WHERE state = 'open';
 
 --@postgresql

@@ -1,0 +1,72 @@
+/* A question to the user in AG-UI's shape. */
+#include "base/clock.h"
+#include "event/event.h"
+
+enum { MAX_MESSAGE_BYTES = 64 * 1024 };
+
+/* What an approval may be answered with. */
+static const char approval_schema[] =
+    "{\"type\":\"object\",\"properties\":{\"approved\":{\"type\":\"boolean\"},"
+    "\"arguments\":{\"type\":\"object\",\"description\":\"instead of those asked about\"},"
+    "\"always\":{\"type\":\"boolean\",\"description\":\"allow this tool from now on\"},"
+    "\"reason\":{\"type\":\"string\",\"description\":\"of a refusal, for the assistant\"}},"
+    "\"required\":[\"approved\"]}";
+
+static bool is_elicitation(const struct interrupt *i) {
+    return str_eq(i->kind, STR("elicitation"));
+}
+
+static void write_message(struct jsonw *w, const struct interrupt *i, const json_t *request) {
+    struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_MESSAGE_BYTES);
+    struct str asked = json_str(request, "message");
+    if (is_elicitation(i)) {
+        strbuf_addf(&text, "%.*s asks: %.*s", STR_ARG(i->server),
+                    STR_ARG(str_utf8_head(asked, MAX_MESSAGE_BYTES / 2)));
+    } else if (i->server.n) {
+        strbuf_addf(&text, "May I call %.*s of %.*s?", STR_ARG(i->tool), STR_ARG(i->server));
+    } else {
+        strbuf_addf(&text, "May I call %.*s?", STR_ARG(i->tool));
+    }
+    jsonw_kstr(w, "message", strbuf_str(&text));
+}
+
+static void write_metadata(struct jsonw *w, const struct interrupt *i, const json_t *request) {
+    jsonw_key(w, "metadata");
+    jsonw_object(w);
+    jsonw_kstr(w, "kind", i->kind);
+    jsonw_kstr(w, "code", i->code);
+    jsonw_kstr(w, "server", i->server);
+    jsonw_kstr(w, "tool", i->tool);
+    jsonw_kstr(w, "name", i->name);
+    jsonw_kraw(w, "arguments", i->arguments);
+    if (json_object_get(request, "questions")) {
+        jsonw_key(w, "questions");
+        jsonw_tree(w, json_object_get(request, "questions"));
+    }
+    jsonw_end_object(w);
+}
+
+void event_interrupt(struct jsonw *w, const struct interrupt *i) {
+    json_auto_t *request = NULL;
+    char expires[CLOCK_ISO_LEN + 1];
+    struct err err;
+    if (json_read(i->request, &request, &err) < 0) {
+        request = NULL; /* our own writing; the call itself is shown in any case */
+    }
+    clock_iso(i->expires_us, expires);
+    jsonw_object(w);
+    jsonw_kstr(w, "id", i->id);
+    jsonw_kstrz(w, "reason", is_elicitation(i) ? "input_required" : "tool_call");
+    write_message(w, i, request);
+    jsonw_kstr(w, "toolCallId", i->call_id);
+    const json_t *schema = json_object_get(request, "schema");
+    if (schema) {
+        jsonw_key(w, "responseSchema");
+        jsonw_tree(w, schema);
+    } else if (!is_elicitation(i)) {
+        jsonw_kraw(w, "responseSchema", str_z(approval_schema));
+    }
+    jsonw_kstrz(w, "expiresAt", expires);
+    write_metadata(w, i, request);
+    jsonw_end_object(w);
+}
