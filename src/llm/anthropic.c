@@ -2,9 +2,9 @@
  * https://platform.claude.com/docs/en/api/messages, .../build-with-claude/streaming, .../thinking,
  * .../prompt-caching, .../preserved-thinking */
 #include "base/json.h"
+#include "base/scan.h"
 #include "llm/conversation.h"
 #include "llm/provider.h"
-#include "llm/scan.h"
 
 #define BINDING_BETA "thinking-binding-controls-2026-08-01"
 #define CACHE_MARK ",\"cache_control\":{\"type\":\"ephemeral\"}"

@@ -3,8 +3,8 @@
  * canonical message is written once, at the end. */
 #include "base/id.h"
 #include "base/mem.h"
+#include "base/scan.h"
 #include "llm/provider.h"
-#include "llm/scan.h"
 #include "net/sse.h"
 
 enum { MAX_FAILURE_BYTES = 8 * 1024 };

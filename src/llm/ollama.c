@@ -1,9 +1,9 @@
 /* Ollama's own chat: POST {base}/api/chat, one JSON object a line.
  * https://docs.ollama.com/api/chat */
 #include "base/json.h"
+#include "base/scan.h"
 #include "llm/conversation.h"
 #include "llm/provider.h"
-#include "llm/scan.h"
 
 /* ---- writing ---- */
 

@@ -3,9 +3,9 @@
  * that other servers take (reasoning_content, calls without number or id, no [DONE]) are accepted.
  */
 #include "base/json.h"
+#include "base/scan.h"
 #include "llm/conversation.h"
 #include "llm/provider.h"
-#include "llm/scan.h"
 
 /* ---- writing: messages ---- */
 

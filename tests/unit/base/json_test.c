@@ -87,3 +87,29 @@ TEST(writer_stops_at_the_maximum) {
     jsonw_str(&w, STR("longer than ten bytes"));
     CHECK(out.failed);
 }
+
+TEST(check_takes_what_rfc_8259_takes) {
+    static const char *const good[] = {"0",
+                                       "-0.5e+10",
+                                       " [ ] ",
+                                       "{\"a\":{},\"a\":[1,2,{\"b\":[]}]}",
+                                       "\"\\u0000\\ud800\\n\"",
+                                       "true",
+                                       "[null,false,\"ü\"]"};
+    static const char *const bad[] = {
+        "",      "-",       "01",         "1.",       ".5",     "1e",        "[1,]",
+        "[,1]",  "{\"a\"}", "{a:1}",      "[1 2]",    "[1}",    "{\"a\":1]", "tru",
+        "nullx", "\"a",     "\"\\u12\"",  "\"\\q\"",  "\"\t\"", "1 2",       "[",
+        "{",     "]",       "{\"a\":1,}", "\"\xc3\"", "+1",     "{\"a\":}",  "{\"a\" 1}"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        test_check(json_check(str_z(good[i]), 10), __FILE__, __LINE__, good[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        test_check(!json_check(str_z(bad[i]), 10), __FILE__, __LINE__, bad[i]);
+    }
+    CHECK(json_check(STR("[[[1]]]"), 3));
+    CHECK(!json_check(STR("[[[1]]]"), 2));
+    CHECK(!json_check(STR("[[[]]]"), 2));
+    CHECK(json_check(STR("1"), 0));
+    CHECK(!json_check(STR("[]"), 0));
+}

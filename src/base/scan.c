@@ -1,6 +1,8 @@
-#include "llm/scan.h"
+#include "base/scan.h"
 
-enum { SCAN_MAX_DEPTH = 64 };
+#include "base/json.h"
+
+enum { SCAN_MAX_DEPTH = 64, MAX_KEY_BYTES = 256 };
 
 static void skip_space(struct scan *s) {
     while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t')) {
@@ -85,8 +87,8 @@ bool scan_false(struct scan *s) {
 }
 
 /* Counts brackets instead of recursing; the fast path may sit on a small stack. */
-static bool skip_container(struct scan *s) {
-    char closing[SCAN_MAX_DEPTH];
+static bool skip_container(struct scan *s, size_t max_depth) {
+    uint8_t is_array[JSON_CHECK_MAX_DEPTH / 8] = {0};
     size_t depth = 0;
     do {
         skip_space(s);
@@ -96,13 +98,17 @@ static bool skip_container(struct scan *s) {
         char c = *s->p;
         struct str ignored;
         if (c == '{' || c == '[') {
-            if (depth == SCAN_MAX_DEPTH) {
+            if (depth == max_depth) {
                 return false;
             }
-            closing[depth++] = c == '{' ? '}' : ']';
+            uint8_t bit = (uint8_t)(1u << depth % 8);
+            is_array[depth / 8] =
+                (uint8_t)(c == '[' ? is_array[depth / 8] | bit : is_array[depth / 8] & ~bit);
+            depth++;
             s->p++;
         } else if (c == '}' || c == ']') {
-            if (closing[--depth] != c) {
+            depth--;
+            if ((is_array[depth / 8] >> depth % 8 & 1) != (c == ']')) {
                 return false;
             }
             s->p++;
@@ -119,7 +125,7 @@ static bool skip_container(struct scan *s) {
     return true;
 }
 
-bool scan_skip(struct scan *s) {
+static bool skip_value(struct scan *s, size_t max_depth) {
     struct str ignored;
     skip_space(s);
     if (s->p == s->end) {
@@ -130,10 +136,73 @@ bool scan_skip(struct scan *s) {
         return scan_string(s, &ignored);
     case '{':
     case '[':
-        return skip_container(s);
+        return skip_container(s, max_depth);
     default:
         return skip_word(s);
     }
+}
+
+bool scan_skip(struct scan *s) {
+    return skip_value(s, SCAN_MAX_DEPTH);
+}
+
+static bool means(struct str raw, const char *key) {
+    if (str_find_char(raw, '\\') == SIZE_MAX) {
+        return scan_is(raw, key);
+    }
+    struct strbuf meant cleanup(strbuf_done) = STRBUF(MAX_KEY_BYTES);
+    return scan_unescape(&meant, raw) && str_eq(strbuf_str(&meant), str_z(key));
+}
+
+static struct str value_text(struct scan *s) {
+    skip_space(s);
+    const char *start = s->p;
+    return skip_value(s, JSON_CHECK_MAX_DEPTH) ? (struct str){start, (size_t)(s->p - start)}
+                                               : (struct str){0};
+}
+
+bool scan_member_value(struct scan *s, bool *first, struct str *ret_key, struct str *ret_value) {
+    if (!scan_member(s, first, ret_key)) {
+        return false;
+    }
+    *ret_value = value_text(s);
+    if (!ret_value->p) {
+        *ret_key = STR_EMPTY;
+        return false;
+    }
+    return true;
+}
+
+struct str scan_get(struct str object, const char *key) {
+    struct scan s = scan_begin(object);
+    struct str raw, value;
+    bool first = true;
+    if (scan_open(&s, '{')) {
+        while (scan_member_value(&s, &first, &raw, &value)) {
+            if (means(raw, key)) {
+                return value;
+            }
+        }
+    }
+    return (struct str){0};
+}
+
+bool scan_element(struct scan *s, bool *first, struct str *ret) {
+    *ret = (struct str){0};
+    if (scan_open(s, ']')) {
+        return false;
+    }
+    *ret = STR_EMPTY;
+    if (!*first && !scan_open(s, ',')) {
+        return false;
+    }
+    struct str value = value_text(s);
+    if (!value.p) {
+        return false;
+    }
+    *first = false;
+    *ret = value;
+    return true;
 }
 
 bool scan_at_end(struct scan *s) {
@@ -227,5 +296,19 @@ bool scan_unescape(struct strbuf *out, struct str raw) {
             return false;
         }
     }
+    return true;
+}
+
+bool scan_text(struct arena *arena, struct str json, struct str *ret) {
+    struct scan s = scan_begin(json);
+    struct str raw;
+    if (!scan_string(&s, &raw) || !scan_at_end(&s)) {
+        return false;
+    }
+    struct strbuf meant cleanup(strbuf_done) = STRBUF(raw.n);
+    if (!scan_unescape(&meant, raw)) {
+        return false;
+    }
+    *ret = arena_str(arena, strbuf_str(&meant));
     return true;
 }

@@ -2,6 +2,7 @@
  * nothing and copies nothing; whoever meets something unexpected reads the text again with
  * json_read. Values that are skipped are not checked beyond their brackets and quotes. */
 #pragma once
+#include "base/arena.h"
 #include "base/strbuf.h"
 
 struct scan {
@@ -25,3 +26,14 @@ bool scan_is(struct str raw, const char *literal);
 /* Appends what the raw string means. False when it is no JSON string or no UTF-8, or holds a NUL:
  * `out` then has some of it. */
 bool scan_unescape(struct strbuf *out, struct str raw);
+
+/* The text of a member's value, as it stands; p == NULL when it is missing, or what was read until
+ * then is no object. Of a key that is there twice the first counts. Keys are compared unescaped. */
+struct str scan_get(struct str object, const char *key);
+/* As scan_member, with the text of the member's value, of any depth that json_check takes. */
+bool scan_member_value(struct scan *s, bool *first, struct str *ret_key, struct str *ret_value);
+/* The next element of the array just opened. False at its end (*ret is then the empty view with
+ * p == NULL) and on anything unexpected. */
+bool scan_element(struct scan *s, bool *first, struct str *ret);
+/* What a string's text with its quotes means, copied to the arena; false when it is none. */
+bool scan_text(struct arena *arena, struct str json, struct str *ret);

@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "base/json.h"
-#include "llm/scan.h"
+#include "base/scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,4 +1,4 @@
-#include "llm/scan.h"
+#include "base/scan.h"
 
 #include "test.h"
 
@@ -83,4 +83,46 @@ TEST(members_that_are_broken_are_told_from_the_end) {
         }
         CHECK(key.p != NULL);
     }
+}
+
+TEST(members_are_found_by_name) {
+    struct str object = STR("{ \"a\": [1, {\"b\":2}] ,\"c\\u0064\":\"x\",\"a\":3}");
+    CHECK_STR(scan_get(object, "a"), "[1, {\"b\":2}]");
+    CHECK_STR(scan_get(object, "cd"), "\"x\"");
+    CHECK(!scan_get(object, "b").p);
+    CHECK(!scan_get(STR("[1]"), "a").p);
+    CHECK(!scan_get(STR("{\"a\":"), "a").p);
+    CHECK(!scan_get(STR_EMPTY, "a").p);
+}
+
+TEST(elements_come_in_order) {
+    struct scan s = scan_begin(STR("[ 1, [2 ,3],\"x\" ]"));
+    struct str e;
+    bool first = true;
+    REQUIRE(scan_open(&s, '['));
+    CHECK(scan_element(&s, &first, &e));
+    CHECK_STR(e, "1");
+    CHECK(scan_element(&s, &first, &e));
+    CHECK_STR(e, "[2 ,3]");
+    CHECK(scan_element(&s, &first, &e));
+    CHECK_STR(e, "\"x\"");
+    CHECK(!scan_element(&s, &first, &e));
+    CHECK(!e.p && scan_at_end(&s));
+    s = scan_begin(STR("1 2]"));
+    first = true;
+    CHECK(scan_element(&s, &first, &e));
+    CHECK(!scan_element(&s, &first, &e));
+    CHECK(e.p != NULL);
+}
+
+TEST(texts_are_unescaped_into_the_arena) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct str meant;
+    CHECK(scan_text(&arena, STR(" \"a\\nb\" "), &meant));
+    CHECK_STR(meant, "a\nb");
+    CHECK(scan_text(&arena, STR("\"\""), &meant));
+    CHECK_STR(meant, "");
+    CHECK(!scan_text(&arena, STR("7"), &meant));
+    CHECK(!scan_text(&arena, STR("\"a\" 1"), &meant));
+    CHECK(!scan_text(&arena, STR("\"\\ud800\""), &meant));
 }
