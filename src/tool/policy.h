@@ -18,5 +18,7 @@ struct policies {
     size_t n;
 };
 enum { POLICIES_MAX = 1000 };
+/* The rule that decides; NULL: the default does. */
+const struct policy_rule *policy_find(const struct policies *p, struct str server, struct str tool);
 enum policy policy_decide(const struct policies *p, struct str server, struct str tool,
                           bool read_only);

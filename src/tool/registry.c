@@ -44,6 +44,15 @@ const struct tool *tool_find(const struct tool_registry *r, struct str name) {
     return NULL;
 }
 
+size_t tool_count(const struct tool_registry *r) {
+    return r->n;
+}
+
+const struct tool *tool_at(const struct tool_registry *r, size_t i) {
+    assert(i < r->n);
+    return r->tools[i];
+}
+
 size_t tool_specs(const struct tool_registry *r, struct arena *arena, const struct llm_tool **ret) {
     struct llm_tool *specs = arena_alloc(arena, r->n * sizeof *specs);
     for (size_t i = 0; i < r->n; i++) {

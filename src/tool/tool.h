@@ -37,6 +37,9 @@ void tool_registry_free(struct tool_registry *r);
 /* Asserts that the name is legal and new; tools are static. */
 void tool_register(struct tool_registry *r, const struct tool *tool);
 const struct tool *tool_find(const struct tool_registry *r, struct str name);
+/* In order of registration. */
+size_t tool_count(const struct tool_registry *r);
+const struct tool *tool_at(const struct tool_registry *r, size_t i);
 /* For the model, in order of registration. */
 size_t tool_specs(const struct tool_registry *r, struct arena *arena, const struct llm_tool **ret);
 

@@ -17,9 +17,9 @@ enum { TOOLSET_DIRECT = 40, TOOLSET_MAX_FOUND = 60 };
 struct toolbox;
 struct toolbox_options {
     const struct tool_registry *registry;
-    struct bridges *bridges; /* NULL: built-in tools only */
-    struct db *db;
-    struct user_epochs *epochs;
+    struct bridges *bridges;    /* NULL: built-in tools only */
+    struct db *db;              /* NULL: nobody has rules of their own */
+    struct user_epochs *epochs; /* NULL: rules are read anew each time */
 };
 struct toolbox *toolbox_new(const struct toolbox_options *options);
 void toolbox_free(struct toolbox *b);
@@ -43,15 +43,18 @@ struct toolset_options {
     struct str skill; /* empty: the COS itself, which may use all servers */
     int64_t wait_ms;  /* for servers tried for the first time */
 };
+/* Costs no query while nothing of the user changed. Errors as db_tx_run, when rules had to be read;
+ * servers that cannot be reached are no errors. */
 may_yield int toolset_open(struct toolbox *b, const struct toolset_options *options,
                            struct toolset **ret, struct err *err) must_check;
 void toolset_close(struct toolset *s); /* accepts NULL */
 
-/* Before each call of the model: takes in servers that joined meanwhile. */
+/* Before each call of the model: takes in servers that joined meanwhile, rules that changed, and
+ * what search_tools found. Errors as toolset_open; the set stays as it was then. */
 may_yield int toolset_refresh(struct toolset *s, struct err *err) must_check;
-/* What the model is shown now; in the set's own memory, until the next refresh. */
+/* What the model is shown now; valid until the next refresh. */
 size_t toolset_specs(struct toolset *s, const struct llm_tool **ret);
-/* By the model's name; also tools that are not shown. NULL: none. */
+/* By the model's name; also tools that are not shown, denied ones among them. NULL: none. */
 const struct toolset_tool *toolset_find(const struct toolset *s, struct str name);
 /* The names that were found, for the checkpoint, and back. Space-separated. */
 void toolset_found_write(const struct toolset *s, struct strbuf *out);

@@ -1,0 +1,37 @@
+/* The tools of a set of servers, under the names that models know: what depends on no user. Shared
+ * by all turns whose servers have the same lists; immutable, held by count. Only tool/ includes
+ * this. */
+#pragma once
+#include "base/map.h"
+#include "tool/toolset.h"
+
+struct catalog_tool {
+    struct toolset_tool tool; /* with the default policy */
+    struct llm_tool spec;
+    size_t spec_bytes;
+    bool pinned;
+    size_t source;         /* of its server; SIZE_MAX: built-in */
+    struct str quarantine; /* why it is not offered; it has no name then. Empty: it is */
+};
+
+/* One server of the set. */
+struct catalog_source {
+    struct str server;
+    struct mcp_tools *tools;
+    const struct str *pinned;
+    size_t n_pinned;
+};
+
+struct catalog {
+    unsigned refs;
+    struct arena arena;
+    struct catalog_tool *tools; /* built-in ones first, then by source, in their lists' order */
+    size_t n, n_builtin;
+    struct map by_name;             /* -> struct catalog_tool */
+    struct catalog_source *sources; /* their lists are held */
+    size_t n_sources;
+};
+
+struct catalog *catalog_new(const struct tool_registry *registry,
+                            const struct catalog_source *sources, size_t n_sources);
+void catalog_unref(struct catalog *c); /* accepts NULL */
