@@ -357,34 +357,18 @@ static int read_message(struct walk *w, const json_t *message, size_t n) {
 static int read_tools(struct walk *w, const json_t *tools) {
     static const char *const keys[] = {"name",          "description", "input_schema",
                                        "cache_control", "type",        NULL};
-    struct map names = {0};
     char where[40];
     size_t i;
     json_t *tool;
-    int rc = 0;
     json_array_foreach (tools, i, tool) {
-        struct str name = json_str(tool, "name");
         snprintf(where, sizeof where, "tools.%zu.custom.", i);
-        if (check_keys(tool, keys, where, w->p) < 0 || check_cache_mark(w, tool, where) < 0) {
-            rc = -1;
-        } else if (!fake_is_name(name, 128)) {
-            rc = INVALID(w->p, "%sname: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'",
-                         where);
-        } else if (!str_eq(json_str(json_object_get(tool, "input_schema"), "type"),
-                           STR("object"))) {
-            rc = INVALID(w->p, "%sinput_schema.type: Input should be 'object'", where);
-        } else if (map_get(&names, name)) {
-            rc = INVALID(w->p, "tools: Tool names must be unique.");
+        if (check_keys(tool, keys, where, w->p) < 0 || check_cache_mark(w, tool, where) < 0 ||
+            fake_tool(w->c, json_str(tool, "name"), 128, json_object_get(tool, "input_schema"),
+                      false, w->p) < 0) {
+            return -1;
         }
-        if (rc < 0) {
-            break;
-        }
-        map_put(&names, name, w);
-        strbuf_add(&w->c->tool_names, name);
-        strbuf_addc(&w->c->tool_names, ' ');
     }
-    map_done(&names);
-    return rc;
+    return 0;
 }
 
 static int read_system(struct walk *w, const json_t *system) {

@@ -42,6 +42,18 @@ void fake_saw_result(struct fake_conversation *c, struct str id, struct str name
     }
 }
 
+bool fake_saw_result_images(struct fake_conversation *c, size_t n) {
+    if (c->n_results == 0) {
+        return false;
+    }
+    struct str *content = &c->results[c->n_results - 1].content;
+    for (size_t i = 0; i < n; i++) {
+        note(c, "image", STR_EMPTY);
+        *content = arena_printf(c->arena, "%.*s<image>", STR_ARG(*content));
+    }
+    return true;
+}
+
 bool fake_has_tool(const struct fake_conversation *c, struct str name) {
     struct str rest = strbuf_str(&c->tool_names);
     while (rest.n > 0) {

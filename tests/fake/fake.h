@@ -22,6 +22,8 @@ enum {
 
 /* ---- what was asked ---- */
 
+struct fake_problem;
+
 struct fake_result {
     struct str call_id, name, content;
 };
@@ -51,7 +53,17 @@ void fake_saw_call(struct fake_conversation *c, struct str id, struct str name,
                    struct str arguments);
 void fake_saw_result(struct fake_conversation *c, struct str id, struct str name,
                      struct str content);
+/* Pictures that belong to the results before them, where a wire has no other place for them. True
+ * when that is what they are: results came right before. */
+bool fake_saw_result_images(struct fake_conversation *c, size_t n);
+
+/* A tool of the request, with the rules that providers have for it. strict_arrays: each array needs
+ * its items. */
+int fake_tool(struct fake_conversation *c, struct str name, size_t max_name, const json_t *schema,
+              bool strict_arrays, struct fake_problem *p);
 bool fake_has_tool(const struct fake_conversation *c, struct str name);
+/* The request's tool of that name, else one that has it behind a prefix, else the name itself. */
+struct str fake_find_tool(const struct fake_conversation *c, struct str name);
 
 /* ---- what is answered ---- */
 

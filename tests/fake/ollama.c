@@ -71,7 +71,10 @@ static int read_message(struct fake_conversation *c, const json_t *message,
     if (str_eq(role, STR("system"))) {
         c->system = text;
     } else if (str_eq(role, STR("user"))) {
-        fake_saw_user(c, text);
+        size_t n = json_array_size(json_object_get(message, "images"));
+        if (n == 0 || !fake_saw_result_images(c, n)) {
+            fake_saw_user(c, text);
+        }
     } else if (str_eq(role, STR("assistant"))) {
         if (read_calls(c, json_object_get(message, "tool_calls"), p) < 0) {
             return -1;

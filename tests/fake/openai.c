@@ -36,8 +36,26 @@ struct walk {
     size_t index;
     struct str open[MAX_IDS], names[MAX_IDS]; /* calls waiting for their tool messages */
     size_t n_open, n_answered;
+    size_t n_images; /* of the message */
     struct strbuf text;
 };
+
+static int read_image(struct walk *w, struct str url) {
+    struct strbuf bytes cleanup(strbuf_done) = STRBUF(FAKE_MAX_BODY_BYTES);
+    struct str kind = str_cut(&url, ',');
+    struct err err;
+    if (!str_starts(kind, STR("https://")) &&
+        (!str_starts(kind, STR("data:image/")) || !str_ends(kind, STR(";base64")) || url.n == 0 ||
+         crypto_base64_decode(&bytes, url, &err) < 0)) {
+        return INVALID(w->p,
+                       "Invalid image_url at messages[%zu]: expected a base64-encoded data "
+                       "URL with an image MIME type, or an https URL.",
+                       w->index);
+    }
+    strbuf_addz(&w->text, "<image>");
+    w->n_images++;
+    return 0;
+}
 
 static int read_part(struct walk *w, const json_t *part, size_t i, bool images) {
     struct str type = json_str(part, "type");
@@ -45,10 +63,8 @@ static int read_part(struct walk *w, const json_t *part, size_t i, bool images) 
         strbuf_add(&w->text, json_str(part, "text"));
         return 0;
     }
-    if (images && str_eq(type, STR("image_url")) &&
-        json_str(json_object_get(part, "image_url"), "url").n > 0) {
-        strbuf_addz(&w->text, "<image>");
-        return 0;
+    if (images && str_eq(type, STR("image_url"))) {
+        return read_image(w, json_str(json_object_get(part, "image_url"), "url"));
     }
     return INVALID(w->p, "Invalid value: '%.*s' at messages[%zu].content[%zu].type.", STR_ARG(type),
                    w->index, i);
@@ -210,6 +226,7 @@ static int read_message(struct walk *w, const json_t *message) {
     w->c->n_messages += !str_eq(role, STR("system")) && !str_eq(role, STR("developer"));
     w->n_open = 0;
     w->n_answered = 0;
+    w->n_images = 0;
     if (str_eq(role, STR("assistant"))) {
         return read_assistant(w, message);
     }
@@ -225,7 +242,9 @@ static int read_message(struct walk *w, const json_t *message) {
     if (read_content(w, json_object_get(message, "content"), true, &text) < 0) {
         return -1;
     }
-    fake_saw_user(w->c, text);
+    if (w->n_images == 0 || !fake_saw_result_images(w->c, w->n_images)) {
+        fake_saw_user(w->c, text);
+    }
     return 0;
 }
 
@@ -236,21 +255,21 @@ static int read_tools(struct walk *w, const json_t *tools) {
         return INVALID(w->p, "Invalid 'tools': empty array. Expected an array with minimum length "
                              "1, but got an empty array instead.");
     }
+    if (json_array_size(tools) > 128) {
+        return INVALID(w->p,
+                       "Invalid 'tools': array too long. Expected an array with maximum "
+                       "length 128, but got an array with length %zu instead.",
+                       json_array_size(tools));
+    }
     json_array_foreach (tools, i, tool) {
         const json_t *function = json_object_get(tool, "function");
-        const json_t *parameters = json_object_get(function, "parameters");
-        struct str name = json_str(function, "name");
-        if (!str_eq(json_str(tool, "type"), STR("function")) || !fake_is_name(name, 64)) {
-            return INVALID(w->p, "Invalid 'tools[%zu].function.name'.", i);
+        if (!str_eq(json_str(tool, "type"), STR("function"))) {
+            return INVALID(w->p, "Invalid value for 'tools[%zu].type'.", i);
         }
-        if (parameters && !str_eq(json_str(parameters, "type"), STR("object"))) {
-            return INVALID(w->p,
-                           "Invalid schema for function '%.*s': schema must be a JSON Schema "
-                           "of 'type: \"object\"'.",
-                           STR_ARG(name));
+        if (fake_tool(w->c, json_str(function, "name"), 64, json_object_get(function, "parameters"),
+                      true, w->p) < 0) {
+            return -1;
         }
-        strbuf_add(&w->c->tool_names, name);
-        strbuf_addc(&w->c->tool_names, ' ');
     }
     return 0;
 }

@@ -3,6 +3,7 @@
  *   [tokens 32]  [big 1000000]  [say any text]         what the text is
  *   [reason 20]  [reason redacted]                     reasoning before it
  *   [tool NAME {"json":1}]  [then]                     a call; several are parallel; the next round
+ *                                                      (NAME without its server's prefix will do)
  *   [loop]  [bad-args]                                 calls for ever; broken JSON as arguments
  *   [head 100]  [first 500]  [delay 20]                ms before the status, the first token, each
  *   [status 429 retry 2]  [fail-times 2 503]           an error, for ever or the first times; in
@@ -10,7 +11,7 @@
  *   [cut 5]  [truncate 5]  [stall 5]  [error-in-stream 5]  [garbage 5]      after 5 tokens
  *   [hang]  [drop]                                     no answer at all
  *   [refuse]  [length]                                 other ends
- *   [echo-system]  [echo-messages]  [echo-tools]       what it was sent
+ *   [echo-system]  [echo-messages]  [echo-tools]  [echo-results]      what it was sent
  *
  * What stands behind the n-th [then] is for the n-th round of calls; pace is for all of them. */
 #include <stdio.h>
@@ -110,7 +111,8 @@ static void on_tool(struct script *s, struct str args) {
     struct str name = str_cut(&args, ' ');
     args = str_trim(args);
     if (a->n_calls < FAKE_MAX_CALLS && fake_is_name(name, 128)) {
-        a->calls[a->n_calls++] = (struct fake_call){name, args.n ? args : STR("{}")};
+        a->calls[a->n_calls++] =
+            (struct fake_call){fake_find_tool(s->c, name), args.n ? args : STR("{}")};
     }
 }
 
@@ -239,6 +241,13 @@ static void on_echo_tools(struct script *s, struct str args) {
     s->a->text = arena_str(s->c->arena, str_trim(strbuf_str(&s->c->tool_names)));
 }
 
+static void report_results(struct script *s);
+
+static void on_echo_results(struct script *s, struct str args) {
+    (void)args;
+    report_results(s);
+}
+
 static const struct {
     const char *name;
     void (*run)(struct script *s, struct str args);
@@ -268,6 +277,7 @@ static const struct {
     {"echo-system", on_echo_system, false},
     {"echo-messages", on_echo_messages, false},
     {"echo-tools", on_echo_tools, false},
+    {"echo-results", on_echo_results, false},
 };
 
 static bool run_directive(struct script *s, struct str name, struct str args) {

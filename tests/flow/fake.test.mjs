@@ -17,6 +17,7 @@ const ollama = (body, headers = { authorization: `Bearer ${KEY}` }) => post('/ap
 const user = (content) => ({ role: 'user', content });
 const assistant = (content) => ({ role: 'assistant', content });
 const use = (id, name = 'x') => ({ type: 'tool_use', id, name, input: {} });
+const fn = (name, parameters = { type: 'object' }) => ({ type: 'function', function: { name, parameters } });
 const result = (id) => ({ type: 'tool_result', tool_use_id: id, content: 'r' });
 
 async function refused(answer, status, pattern) {
@@ -50,6 +51,9 @@ describe('Anthropic', () => {
     'thinking left out': [{ thinking: { type: 'enabled', budget_tokens: 1024 }, messages: [user('x'), assistant([use('a')]), user([result('a')])] }, 400, /must start with a thinking block/],
     'five cache marks': [{ system: Array(5).fill({ type: 'text', text: 'x', cache_control: { type: 'ephemeral' } }), messages: [user('x')] }, 400, /maximum of 4/],
     'schema without type': [{ messages: [user('x')], tools: [{ name: 'a', input_schema: {} }] }, 400, /should be 'object'/],
+    'a union at the root of a schema': [{ messages: [user('x')], tools: [{ name: 'a', input_schema: { type: 'object', anyOf: [{}] } }] }, 400, /top level/],
+    'a reference in a schema': [{ messages: [user('x')], tools: [{ name: 'a', input_schema: { type: 'object', properties: { b: { $ref: '#/x' } } } }] }, 400, /\$ref/],
+    'the same tool twice': [{ messages: [user('x')], tools: Array(2).fill({ name: 'a', input_schema: { type: 'object' } }) }, 400, /unique/],
     'bad image': [{ messages: [user([{ type: 'image', source: { type: 'base64', media_type: 'image/bmp', data: 'AAAA' } }])] }, 400, /media_type/],
     'missing model': [{ model: 'missing-1', messages: [user('x')] }, 404, /not_found_error/],
   };
@@ -99,6 +103,10 @@ describe('OpenAI', () => {
     'both maxima': [{ messages: [user('x')], max_tokens: 1, max_completion_tokens: 1 }, 400, /at the same time/],
     'empty tools': [{ messages: [user('x')], tools: [] }, 400, /empty array/],
     'unknown member': [{ messages: [{ ...user('x'), id: '1' }] }, 400, /Unknown parameter/],
+    'an image that is none': [{ messages: [user([{ type: 'image_url', image_url: { url: 'data:text/plain;base64,AAAA' } }])] }, 400, /image_url/],
+    'a tool\'s long name': [{ messages: [user('x')], tools: [fn('a'.repeat(65))] }, 400, /pattern/],
+    'an array of nothing': [{ messages: [user('x')], tools: [fn('a', { type: 'object', properties: { b: { type: 'array' } } })] }, 400, /missing items/],
+    'too many tools': [{ messages: [user('x')], tools: Array.from({ length: 129 }, (_, i) => fn(`t${i}`)) }, 400, /maximum length 128/],
     'missing model': [{ model: 'missing-1', messages: [user('x')] }, 404, /model_not_found/],
   };
   for (const [name, [body, status, pattern, headers]] of Object.entries(cases)) {
@@ -141,6 +149,20 @@ describe('the script', () => {
     assert.equal((await say('[length]')).json.choices[0].finish_reason, 'length');
     assert.equal((await say('[refuse]')).json.choices[0].finish_reason, 'content_filter');
     assert.match(await content('a [b] c'), /You said: "a \[b\] c"/);
+  });
+
+  test('a tool is found behind the prefix of its server', async () => {
+    const names = async (text) => (await say(text, { tools: ['calculate', 'srv_echo', 'srv_re_echo'].map((n) => fn(n)) }))
+      .json.choices[0].message.tool_calls.map((c) => c.function.name);
+    assert.deepEqual(await names('[tool echo {}] [tool calculate {}] [tool re_echo {}] [tool cho {}]'), ['srv_echo', 'calculate', 'srv_re_echo', 'cho']);
+  });
+
+  test('pictures behind results belong to them', async () => {
+    const ask = user('[tool x {}] [then] [echo-results]');
+    const { message } = (await openai({ messages: [ask] })).json.choices[0];
+    const messages = [ask, { role: 'assistant', content: null, tool_calls: message.tool_calls }, { role: 'tool', tool_call_id: message.tool_calls[0].id, content: 'see:' },
+      user([{ type: 'text', text: 'Images:' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }])];
+    assert.equal((await openai({ messages })).json.choices[0].message.content, 'x says: see:<image>');
   });
 
   test('errors with Retry-After', async () => {
