@@ -57,8 +57,8 @@ for (const backend of BACKENDS) {
       const g = await crashes.copy();
       await g.begin();
       const [threadId, turnId] = [fresh('kill'), fresh('turn')];
-      const s = await g.stream('[tool side_effect {"ms":1200}]', { thread_id: threadId, turn_id: turnId });
       const before = await counts(crashes.fake);
+      const s = await g.stream('[tool side_effect {"ms":1200}]', { thread_id: threadId, turn_id: turnId });
       await eventually(async () => [...await counts(crashes.fake)].length > [...before].length, { everyMs: 10, what: 'the effect' });
       await g.kill();
       await s.all();
