@@ -3,6 +3,7 @@
  * http_server_start with the gateway as the context, and sets `server`. */
 #pragma once
 #include "auth/auth.h"
+#include "auth/vault.h"
 #include "event/run.h"
 #include "graph/turn.h"
 #include "net/http_server.h"
@@ -14,6 +15,8 @@ struct gateway {
     const struct profile *profile;
     struct db *db;
     struct auth *auth;
+    struct user_epochs *epochs;
+    struct vault *vault;
     struct runs *runs;
     struct turn_engine *engine;
     const char *version;              /* "0.1.0" */

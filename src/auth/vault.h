@@ -17,8 +17,8 @@ struct vault;
 /* The key: CREDENTIALS_ENCRYPTION_KEY (and CREDENTIALS_ENCRYPTION_KEY_OLD, comma-separated, for
  * what is not re-encrypted yet); without it on SQLite a file in the home folder, made once; without
  * it on PostgreSQL ERR_INVALID, which says how to make one. */
-int vault_open(const struct profile *profile, struct db *db, struct user_epochs *epochs,
-               struct vault **ret, struct err *err) must_check;
+may_yield int vault_open(const struct profile *profile, struct db *db, struct user_epochs *epochs,
+                         struct vault **ret, struct err *err) must_check;
 void vault_close(struct vault *v); /* accepts NULL */
 
 struct vault_entry {
@@ -27,12 +27,15 @@ struct vault_entry {
     int64_t created_us, updated_us;
 };
 
-/* The value is a JSON object. ERR_NOT_FOUND; ERR_FORBIDDEN: no key that is set decrypts the row. */
+/* The value is a JSON object. ERR_NOT_FOUND; ERR_FORBIDDEN: no key that is set decrypts the row.
+ * ret_entry may be NULL; its strings are in the arena. A row under an older key is brought under
+ * the newest one. */
 may_yield int vault_get(struct vault *v, struct str user_id, struct str service,
                         struct secret **ret, struct vault_entry *ret_entry, struct arena *arena,
                         struct err *err) must_check;
 /* Makes or replaces; value: a JSON object. ERR_INVALID for names that are not [a-z0-9_:.-]+,
- * ERR_LIMIT. The user's epoch counts up. */
+ * ERR_LIMIT; ERR_CONFLICT: what is there stands under a key that is not set, and is left alone. The
+ * user's epoch counts up. entry's times of creation and change are not read. */
 may_yield int vault_put(struct vault *v, struct str user_id, const struct vault_entry *entry,
                         struct str value, struct err *err) must_check;
 may_yield int vault_delete(struct vault *v, struct str user_id, struct str service, struct err *err)

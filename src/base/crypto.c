@@ -6,6 +6,8 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
+#include "base/secret.h"
+
 /* Fetched once: EVP_sha256() looks the implementation up again at every use. */
 static const EVP_MD *fetched(EVP_MD **cache, const char *name) {
     if (!*cache) {
@@ -125,4 +127,58 @@ int crypto_base64_decode(struct strbuf *out, struct str text, struct err *err) {
     }
     strbuf_claim(out, (size_t)n - padding);
     return 0;
+}
+
+static char plain_alphabet(char c) {
+    return c == '-' ? '+' : c == '_' ? '/' : (c == '+' || c == '/') ? '!' : c;
+}
+
+/* One text for the same bytes: the bits left over in the last character are zero. */
+static bool is_canonical(struct str bytes, struct str text) {
+    struct strbuf again cleanup(secret_strbuf_done) = STRBUF(text.n + 4);
+    strbuf_room(&again, text.n + 4);
+    crypto_base64url(&again, bytes);
+    return str_eq(strbuf_str(&again), text);
+}
+
+int crypto_base64url_decode(struct strbuf *out, struct str text, struct err *err) {
+    while (text.n > 0 && text.p[text.n - 1] == '=') {
+        text.n--;
+    }
+    struct strbuf padded cleanup(secret_strbuf_done) = STRBUF(text.n + 4);
+    strbuf_room(&padded, text.n + 4);
+    for (size_t i = 0; i < text.n; i++) {
+        strbuf_addc(&padded, plain_alphabet(text.p[i]));
+    }
+    while (padded.n % 4 != 0) {
+        strbuf_addc(&padded, '=');
+    }
+    if (text.n % 4 == 1) {
+        return err_set(err, ERR_INVALID, "not base64url: the length is impossible");
+    }
+    size_t start = out->n;
+    if (crypto_base64_decode(out, strbuf_str(&padded), err) < 0) {
+        return -(int)err->code;
+    }
+    return is_canonical(str_skip(strbuf_str(out), start), text)
+               ? 0
+               : err_set(err, ERR_INVALID, "not base64url: bits are set behind the end");
+}
+
+static int digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 87 : -1;
+}
+
+int crypto_hex_decode(struct strbuf *out, struct str text, struct err *err) {
+    if (text.n % 2 != 0) {
+        return err_set(err, ERR_INVALID, "not hexadecimal: an odd number of digits");
+    }
+    for (size_t i = 0; i < text.n; i += 2) {
+        int high = digit(text.p[i]), low = digit(text.p[i + 1]);
+        if (high < 0 || low < 0) {
+            return err_set(err, ERR_INVALID, "not hexadecimal: bad character at position %zu", i);
+        }
+        strbuf_addc(out, (char)(high << 4 | low));
+    }
+    return strbuf_check(out, "decoded hexadecimal", err);
 }

@@ -20,3 +20,7 @@ void crypto_base64(struct strbuf *out, struct str data);    /* RFC 4648, padded 
 void crypto_base64url(struct strbuf *out, struct str data); /* unpadded */
 /* Padded standard alphabet; ERR_INVALID on anything else. */
 int crypto_base64_decode(struct strbuf *out, struct str text, struct err *err) must_check;
+/* base64url, padded or not; one text only decodes to the same bytes. */
+int crypto_base64url_decode(struct strbuf *out, struct str text, struct err *err) must_check;
+/* Two digits a byte, either case. */
+int crypto_hex_decode(struct strbuf *out, struct str text, struct err *err) must_check;

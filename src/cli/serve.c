@@ -27,6 +27,8 @@ struct serve {
     struct instance instance;
     struct db *db;
     struct auth *auth;
+    struct user_epochs *epochs;
+    struct vault *vault;
     struct runs *runs;
     struct tool_registry *tools;
     struct turn_engine *engine;
@@ -83,8 +85,13 @@ static int start_turns(struct serve *s, struct err *err) {
     }
     s->tools = tool_registry_new();
     tool_register_builtins(s->tools);
-    s->engine = turn_engine_new(&(struct turn_engine_options){
-        .profile = s->profile, .db = s->db, .runs = s->runs, .tools = s->tools, .process_id = id});
+    s->engine = turn_engine_new(&(struct turn_engine_options){.profile = s->profile,
+                                                              .db = s->db,
+                                                              .runs = s->runs,
+                                                              .tools = s->tools,
+                                                              .epochs = s->epochs,
+                                                              .vault = s->vault,
+                                                              .process_id = id});
     return turn_engine_start(s->engine, err);
 }
 
@@ -101,6 +108,8 @@ static int start_http(struct serve *s, struct err *err) {
     s->gateway = (struct gateway){.profile = s->profile,
                                   .db = s->db,
                                   .auth = s->auth,
+                                  .epochs = s->epochs,
+                                  .vault = s->vault,
                                   .runs = s->runs,
                                   .engine = s->engine,
                                   .version = ADJUTANT_VERSION};
@@ -131,6 +140,13 @@ static int start(struct serve *s) {
     }
     if (auth_seed(s->auth, &err) < 0) {
         return cli_fail(err.code == ERR_INVALID ? EXIT_CONFIGURATION : EXIT_DATABASE, &err);
+    }
+    s->epochs = user_epochs_new(s->db);
+    if (user_epochs_start(s->epochs, &err) < 0) {
+        return cli_fail(EXIT_DATABASE, &err);
+    }
+    if (vault_open(s->profile, s->db, s->epochs, &s->vault, &err) < 0) {
+        return cli_fail(EXIT_CONFIGURATION, &err);
     }
     if (http_client_start(&err) < 0) {
         return cli_fail(EXIT_FAILED, &err);
@@ -169,6 +185,8 @@ static void stop(struct serve *s) {
     if (s->has_client) {
         http_client_stop();
     }
+    vault_close(s->vault);
+    user_epochs_free(s->epochs);
     auth_free(s->auth);
     db_close(s->db);
 }

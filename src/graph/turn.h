@@ -14,6 +14,8 @@ struct turn_engine_options {
     struct db *db;
     struct runs *runs;
     const struct tool_registry *tools;
+    struct user_epochs *epochs;
+    struct vault *vault;
     struct str process_id;
 };
 

@@ -374,9 +374,12 @@ static int read_identity(struct load *l, struct err *err) {
     struct profile *p = l->p;
     p->name = STR("personal");
     p->default_user = STR("me");
+    p->credentials_key_path = arena_printf(&p->arena, "%.*s/credentials.key", STR_ARG(p->home));
     if (get_text(l, "PROFILE_NAME", &p->name, err) < 0 ||
         get_text(l, "ASSISTANT_USER_ID", &p->default_user, err) < 0 ||
         get_secret(l, "ASSISTANT_API_KEY", &p->api_key, err) < 0 ||
+        get_secret(l, "CREDENTIALS_ENCRYPTION_KEY", &p->credentials_key, err) < 0 ||
+        get_secret(l, "CREDENTIALS_ENCRYPTION_KEY_OLD", &p->credentials_key_old, err) < 0 ||
         get_text(l, "ALLOWED_SKILLS", &p->allowed_skills, err) < 0 ||
         get_text(l, "ADJUTANT_ALLOWED_ORIGINS", &p->allowed_origins, err) < 0 ||
         get_path(l, "SKILLS_DIR", "skills", &p->skills_dir, err) < 0) {
@@ -438,6 +441,8 @@ void profile_free(struct profile *p) {
         return;
     }
     secret_free(p->api_key);
+    secret_free(p->credentials_key);
+    secret_free(p->credentials_key_old);
     secret_free(p->anthropic_key);
     secret_free(p->openai_key);
     arena_done(&p->arena);

@@ -30,8 +30,11 @@ struct profile {
     struct str allowed_skills;                /* ALLOWED_SKILLS: comma-separated, empty: all */
     struct str allowed_origins;               /* ADJUTANT_ALLOWED_ORIGINS: comma-separated */
 
-    struct secret *api_key;  /* ASSISTANT_API_KEY; NULL when unset */
-    struct str default_user; /* ASSISTANT_USER_ID: "me" */
+    struct secret *api_key;             /* ASSISTANT_API_KEY; NULL when unset */
+    struct str default_user;            /* ASSISTANT_USER_ID: "me" */
+    struct secret *credentials_key;     /* CREDENTIALS_ENCRYPTION_KEY; NULL when unset */
+    struct secret *credentials_key_old; /* CREDENTIALS_ENCRYPTION_KEY_OLD: separated by commas */
+    struct str credentials_key_path;    /* <home>/credentials.key: without SYSTEM_DB_URL */
 
     struct profile_llm llm; /* LLM_PROVIDER, LLM_MODEL */
     bool llm_configured;    /* a provider can be called: key present, or none needed */

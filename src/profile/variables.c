@@ -10,6 +10,12 @@ static const struct profile_variable variables[] = {
     {"JOURNAL_DB_URL", "the personal database, postgres://...", NULL, true},
     {"ASSISTANT_API_KEY", "the first key, or without SYSTEM_DB_URL the shared one", NULL, true},
     {"ASSISTANT_USER_ID", "the default user", "me", false},
+    {"CREDENTIALS_ENCRYPTION_KEY",
+     "what users' credentials are encrypted under: 32 bytes in base64 or hexadecimal (openssl rand "
+     "-base64 32), or a passphrase; needed with SYSTEM_DB_URL",
+     "the file credentials.key in the home folder, made at the first start", true},
+    {"CREDENTIALS_ENCRYPTION_KEY_OLD", "earlier ones, separated by commas: for reading", NULL,
+     true},
     {"LLM_PROVIDER", "claude, openai or ollama", "the first that is configured", false},
     {"LLM_MODEL", "the model of LLM_PROVIDER", "the provider's default", false},
     {"LLM_FALLBACKS", "provider:model, separated by commas: tried in order when the model fails",

@@ -262,6 +262,7 @@ export class Adjutant {
       this.headers = Object.keys(this.headers).length ? this.headers : { 'X-API-Key': 'seed-key-0123456789abcdef' };
       all.SYSTEM_DB_URL = this.db;
       all.ASSISTANT_API_KEY ??= this.headers['X-API-Key'];
+      all.CREDENTIALS_ENCRYPTION_KEY ??= 'c2VjcmV0cyBvZiB0aGUgZmxvdyB0ZXN0cywgMzIgYi4=';
     }
     return plainEnvironment({ ...all, ...more });
   }

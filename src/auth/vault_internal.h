@@ -1,0 +1,26 @@
+/* What the vault's files share. */
+#pragma once
+#include "auth/vault.h"
+#include "auth/vault_keys.h"
+#include "store/credentials.h"
+
+struct vault {
+    struct db *db;
+    struct user_epochs *epochs;
+    struct vault_keys keys;
+};
+
+/* The row's value. ERR_FORBIDDEN: its key is not set here, or it does not belong to this user and
+ * service. */
+int vault_open_row(const struct vault *v, struct str user_id, const struct credential_row *row,
+                   struct secret **ret, struct err *err) must_check;
+/* Fills in key_id, nonce and ciphertext, which lives in `ciphertext`. `nonce` has
+ * AEAD_NONCE_BYTES. */
+void vault_close_row(const struct vault *v, struct str user_id, struct str value,
+                     struct strbuf *ciphertext, uint8_t *nonce, struct credential_row *row);
+/* Under the newest key, when it stands under an older one; *ret_done is false when somebody
+ * changed it meanwhile. */
+may_yield int vault_rekey_row(struct vault *v, struct str user_id, const struct credential_row *row,
+                              const struct secret *value, bool *ret_done, struct err *err)
+    must_check;
+bool vault_row_is_current(const struct vault *v, const struct credential_row *row);
