@@ -181,8 +181,12 @@ static bool is_known(struct str name) {
     return false;
 }
 
+static struct str file_path(const struct profile *p, struct arena *arena) {
+    return arena_printf(arena, "%.*s/adjutant.env", STR_ARG(p->home));
+}
+
 static int read_file(struct load *l, struct err *err) {
-    struct str path = arena_printf(&l->p->arena, "%.*s/adjutant.env", STR_ARG(l->p->home));
+    struct str path = file_path(l->p, &l->p->arena);
     if (source_read(&l->source, path.p, err) < 0) {
         return -(int)err->code;
     }
@@ -385,6 +389,10 @@ static int read_identity(struct load *l, struct err *err) {
         get_path(l, "SKILLS_DIR", "skills", &p->skills_dir, err) < 0) {
         return -(int)err->code;
     }
+    p->mcp_config_named = source_get(&l->source, "MCP_CONFIG").p != NULL;
+    if (get_path(l, "MCP_CONFIG", "mcp.json", &p->mcp_config, err) < 0) {
+        return -(int)err->code;
+    }
     return get_path(l, "USER_CONTEXT_PATH", "user-context.md", &p->user_context_path, err);
 }
 
@@ -403,6 +411,7 @@ static int read_limits(struct load *l, struct err *err) {
         {"ADJUTANT_LEASE_MS", 500, 600000, 15000, &p->lease_ms},
         {"ADJUTANT_EVENT_RETENTION_S", 0, 604800, 600, &p->event_retention_s},
         {"ADJUTANT_LLM_IDLE_TIMEOUT_MS", 1000, 3600000, 60000, &p->llm_idle_timeout_ms},
+        {"ADJUTANT_MCP_IDLE_S", 1, 86400, 300, &p->mcp_idle_s},
     };
     for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
         *limits[i].ret = limits[i].fallback;
@@ -447,4 +456,33 @@ void profile_free(struct profile *p) {
     secret_free(p->openai_key);
     arena_done(&p->arena);
     mem_free(p);
+}
+
+/* ---- for other files ---- */
+
+struct profile_environment {
+    struct source source;
+};
+
+int profile_environment_open(const struct profile *p, struct profile_environment **ret,
+                             struct err *err) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct profile_environment *e = mem_alloc(sizeof *e);
+    if (source_read(&e->source, file_path(p, &arena).p, err) < 0) {
+        profile_environment_free(e);
+        return -(int)err->code;
+    }
+    *ret = e;
+    return 0;
+}
+
+void profile_environment_free(struct profile_environment *e) {
+    if (e) {
+        source_done(&e->source);
+        mem_free(e);
+    }
+}
+
+struct str profile_environment_get(const struct profile_environment *e, const char *name) {
+    return source_get(&e->source, name);
 }

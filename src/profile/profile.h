@@ -27,8 +27,11 @@ struct profile {
     struct str journal_db_url; /* JOURNAL_DB_URL */
     struct str sqlite_path;
     struct str skills_dir, user_context_path; /* SKILLS_DIR, USER_CONTEXT_PATH */
-    struct str allowed_skills;                /* ALLOWED_SKILLS: comma-separated, empty: all */
-    struct str allowed_origins;               /* ADJUTANT_ALLOWED_ORIGINS: comma-separated */
+    struct str mcp_config;                    /* MCP_CONFIG, else <home>/mcp.json */
+    bool mcp_config_named;                    /* MCP_CONFIG says so: the file must be there */
+    int64_t mcp_idle_s;         /* ADJUTANT_MCP_IDLE_S [300] until an unused connection is closed */
+    struct str allowed_skills;  /* ALLOWED_SKILLS: comma-separated, empty: all */
+    struct str allowed_origins; /* ADJUTANT_ALLOWED_ORIGINS: comma-separated */
 
     struct secret *api_key;             /* ASSISTANT_API_KEY; NULL when unset */
     struct str default_user;            /* ASSISTANT_USER_ID: "me" */
@@ -62,6 +65,17 @@ struct profile {
 int profile_load(const char *home, const char *listen, struct profile **ret, struct err *err)
     must_check;
 void profile_free(struct profile *p); /* accepts NULL */
+
+/* What ${NAME} in other configuration files stands for: the environment, and below it adjutant.env
+ * as it is now. Values may be secrets: the views live until profile_environment_free, which wipes
+ * them. */
+struct profile_environment;
+int profile_environment_open(const struct profile *p, struct profile_environment **ret,
+                             struct err *err) must_check;
+void profile_environment_free(struct profile_environment *e); /* accepts NULL */
+struct str profile_environment_get(const struct profile_environment *e,
+                                   const char *name); /* p == NULL: unset or empty */
+
 /* Every variable with what it means, for --help and the documentation. */
 struct profile_variable {
     const char *name, *meaning, *fallback;
