@@ -4,9 +4,9 @@
  * credentials are equal. Only the text of equal tool lists is kept once. Servers that are down cost
  * nobody time: they are tried in the background, with backoff and a circuit breaker. */
 #pragma once
-#include "auth/vault.h"
+#include "mcp/authorizer.h"
 #include "mcp/client.h"
-#include "profile/profile.h"
+#include "mcp/servers.h"
 
 struct authorizers;
 struct bridges;
@@ -26,6 +26,9 @@ int bridges_new(const struct bridges_options *options, struct bridges **ret, str
 may_yield int bridges_start(struct bridges *b, struct err *err) must_check;
 may_yield void bridges_stop(struct bridges *b); /* closes all connections */
 void bridges_free(struct bridges *b);           /* accepts NULL */
+
+/* The definitions as they are now; servers_ref to keep them. */
+struct servers *bridges_servers(const struct bridges *b);
 
 /* The user will probably need tools soon: begins to connect, waits for nothing. */
 void bridges_touch(struct bridges *b, struct str user_id);
@@ -83,6 +86,7 @@ struct bridge_server {
     size_t n_pinned;
     const struct mcp_server_info *info; /* NULL: not known yet */
     int64_t retry_at_us;                /* monotonic; 0: not waiting */
+    enum mcp_transport transport;
 };
 /* What is known of the user's servers now, in the order of the definitions. Waits at most wait_ms,
  * and only for servers that are being tried for the first time. Texts live as long as the view. */

@@ -207,25 +207,26 @@ static int read_values(struct parse *p, const json_t *entry, const char *member,
     return 0;
 }
 
-static int read_args(struct parse *p, const json_t *entry, struct server *ret, struct err *err) {
-    const json_t *array = json_object_get(entry, "args");
+static int read_texts(struct parse *p, const json_t *entry, const char *member, struct str **ret,
+                      size_t *ret_n, struct err *err) {
+    const json_t *array = json_object_get(entry, member);
     if (!array) {
         return 0;
     }
     if (!json_is_array(array) || json_array_size(array) > SERVERS_MAX_ARGS) {
-        return bad(p, "args", err, "must be an array of at most %d strings", SERVERS_MAX_ARGS);
+        return bad(p, member, err, "must be an array of at most %d strings", SERVERS_MAX_ARGS);
     }
-    ret->args = arena_alloc(&p->s->arena, (json_array_size(array) + 1) * sizeof *ret->args);
+    *ret = arena_alloc(&p->s->arena, (json_array_size(array) + 1) * sizeof **ret);
     for (size_t i = 0; i < json_array_size(array); i++) {
         struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_STRING_BYTES);
         const json_t *value = json_array_get(array, i);
         if (!json_is_string(value)) {
-            return bad(p, "args", err, "must be an array of strings");
+            return bad(p, member, err, "must be an array of strings");
         }
-        if (expand(p, "args", json_value_str(value), &text, err) < 0) {
+        if (expand(p, member, json_value_str(value), &text, err) < 0) {
             return -(int)err->code;
         }
-        ret->args[ret->n_args++] = arena_str(&p->s->arena, strbuf_str(&text));
+        (*ret)[(*ret_n)++] = arena_str(&p->s->arena, strbuf_str(&text));
     }
     return 0;
 }
@@ -266,7 +267,7 @@ static int read_credential(struct parse *p, const json_t *entry, struct server *
 }
 
 static int read_oauth(struct parse *p, const json_t *entry, struct server *ret, struct err *err) {
-    static const char *const known[] = {"client_id", "client_secret", "scopes", NULL};
+    static const char *const known[] = {"client_id", "client_secret", "scopes", "issuer", NULL};
     const json_t *object = json_object_get(entry, "oauth");
     if (!object) {
         return 0;
@@ -278,6 +279,7 @@ static int read_oauth(struct parse *p, const json_t *entry, struct server *ret, 
     const json_t *secret = json_object_get(object, "client_secret");
     if (want_text(p, object, "client_id", &ret->oauth.client_id, err) < 0 ||
         want_text(p, object, "scopes", &ret->oauth.scopes, err) < 0 ||
+        want_text(p, object, "issuer", &ret->oauth.issuer, err) < 0 ||
         (secret &&
          want_secret(p, "oauth.client_secret", secret, &ret->oauth.client_secret, err) < 0)) {
         return -(int)err->code;
@@ -366,7 +368,8 @@ static void identify(struct server *s) {
                                 s->credential.template,
                                 s->oauth.client_id,
                                 secret_reveal(s->oauth.client_secret),
-                                s->oauth.scopes};
+                                s->oauth.scopes,
+                                s->oauth.issuer};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         mix(&all, texts[i]);
     }
@@ -384,11 +387,12 @@ static void identify(struct server *s) {
 
 /* ---- entries ---- */
 
-static const char *const known_http[] = {"type", "url",        "headers",  "credential",  "oauth",
-                                         "era",  "timeout_ms", "disabled", "description", NULL};
-static const char *const known_stdio[] = {"type",        "command", "args",       "env",
-                                          "credential",  "era",     "timeout_ms", "disabled",
-                                          "description", NULL};
+static const char *const known_http[] = {"type",   "url",         "headers",    "credential",
+                                         "oauth",  "era",         "timeout_ms", "disabled",
+                                         "pinned", "description", NULL};
+static const char *const known_stdio[] = {"type",       "command",     "args",       "env",
+                                          "credential", "era",         "timeout_ms", "disabled",
+                                          "pinned",     "description", NULL};
 
 static int read_entry(struct parse *p, const json_t *entry, struct server *ret, struct err *err) {
     bool http;
@@ -399,8 +403,10 @@ static int read_entry(struct parse *p, const json_t *entry, struct server *ret, 
     warn_unknown(p, entry, http ? known_http : known_stdio);
     int rc = http ? read_values(p, entry, "headers", MCP_MAX_HEADERS - 1, is_token, ret, err)
                   : read_values(p, entry, "env", SERVERS_MAX_ENV, is_variable_name, ret, err);
-    if (rc < 0 || read_args(p, entry, ret, err) < 0 || read_credential(p, entry, ret, err) < 0 ||
-        read_oauth(p, entry, ret, err) < 0 || read_era(p, entry, ret, err) < 0) {
+    if (rc < 0 || read_texts(p, entry, "args", &ret->args, &ret->n_args, err) < 0 ||
+        read_texts(p, entry, "pinned", &ret->pinned, &ret->n_pinned, err) < 0 ||
+        read_credential(p, entry, ret, err) < 0 || read_oauth(p, entry, ret, err) < 0 ||
+        read_era(p, entry, ret, err) < 0) {
         return -(int)err->code;
     }
     if (json_want_int(entry, "timeout_ms", MIN_TIMEOUT_MS, MAX_TIMEOUT_MS, &ret->timeout_ms, err) <
@@ -496,6 +502,9 @@ static int read_skills(struct parse *p, json_t *object, const json_t *known, str
 }
 
 bool servers_skill_may_use(const struct servers *s, struct str skill, struct str server) {
+    if (skill.n == 0 || str_eq(skill, STR("cos"))) {
+        return true;
+    }
     for (size_t i = 0; i < s->n_skills; i++) {
         if (!str_eq(s->skills[i].skill, skill)) {
             continue;

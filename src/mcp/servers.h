@@ -7,6 +7,9 @@
  *        "files": {"command": "npx", "args": ["-y", "server-filesystem", "${HOME}/notes"]}},
  *      "skillServers": {"fitness": ["garmin"]}}
  *
+ * Beside what others have, an entry may say: credential, oauth, era (auto, modern, legacy), pinned
+ * (names of tools), timeout_ms, disabled.
+ *
  * ${NAME} and ${NAME:-default} are expanded in all strings of an entry. Whoever reads holds a
  * reference; the definitions never change. */
 #pragma once
@@ -35,6 +38,7 @@ struct server_oauth {
     struct str client_id; /* empty: none */
     struct secret *client_secret;
     struct str scopes; /* space-separated; empty: what the server asks for */
+    struct str issuer; /* whose client_id it is; empty: whichever the server names */
 };
 
 struct server_value { /* a header, or a variable of a command */
@@ -54,6 +58,8 @@ struct server {
     struct server_credential credential;
     bool may_oauth; /* it may ask for OAuth: nothing else tells it who calls */
     struct server_oauth oauth;
+    struct str *pinned; /* tools that a model is always shown */
+    size_t n_pinned;
     int64_t timeout_ms;   /* of a call; 0: the default */
     bool disabled;        /* listed nowhere */
     bool preconfigured;   /* nobody asked for it: that it is away is normal */
@@ -90,5 +96,5 @@ int servers_load(const struct profile *profile, struct servers **ret, struct err
 struct servers *servers_ref(struct servers *s);
 void servers_unref(struct servers *s);                                       /* accepts NULL */
 const struct server *servers_find(const struct servers *s, struct str name); /* NULL: none */
-/* A skill that skillServers does not name may use all. */
+/* Empty, "cos" and skills that skillServers does not name: all. */
 bool servers_skill_may_use(const struct servers *s, struct str skill, struct str server);
