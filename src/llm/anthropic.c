@@ -267,10 +267,11 @@ static void write_tools(struct jsonw *w, const struct llm_request *r) {
     jsonw_key(w, "tools");
     jsonw_array(w);
     for (size_t i = 0; i < r->n_tools; i++) {
+        struct llm_tool_form form = llm_tool_form(&r->tools[i], LLM_DIALECT_ANTHROPIC);
         jsonw_object(w);
         jsonw_kstr(w, "name", r->tools[i].name);
-        jsonw_kstr(w, "description", r->tools[i].description);
-        jsonw_kraw(w, "input_schema", r->tools[i].schema);
+        jsonw_kstr(w, "description", form.description);
+        jsonw_kraw(w, "input_schema", form.schema);
         if (i + 1 == r->n_tools) {
             write_cache_mark(w);
         }
@@ -593,6 +594,7 @@ const struct llm_provider llm_anthropic = {
     .default_model = "claude-sonnet-5-5",
     .path = "/v1/messages",
     .framing = LLM_SSE,
+    .dialect = LLM_DIALECT_ANTHROPIC,
     .state_bytes = sizeof(struct state),
     .write_body = write_body,
     .write_fields = write_fields,

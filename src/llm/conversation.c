@@ -247,6 +247,15 @@ bool llm_conversation_next(struct llm_conversation *c, struct llm_sent_message *
     return false;
 }
 
+/* ---- tools ---- */
+
+struct llm_tool_form llm_tool_form(const struct llm_tool *tool, enum llm_dialect dialect) {
+    struct llm_tool_form form = tool->forms[dialect];
+    form.description = form.description.n ? form.description : tool->description;
+    form.schema = form.schema.n ? form.schema : tool->schema;
+    return form;
+}
+
 /* ---- what two formats share ---- */
 
 void llm_system_message(struct jsonw *w, const struct llm_request *r) {
@@ -266,20 +275,21 @@ void llm_system_message(struct jsonw *w, const struct llm_request *r) {
     }
 }
 
-void llm_function_tools(struct jsonw *w, const struct llm_request *r) {
+void llm_function_tools(struct jsonw *w, const struct llm_request *r, enum llm_dialect dialect) {
     if (r->n_tools == 0) {
         return;
     }
     jsonw_key(w, "tools");
     jsonw_array(w);
     for (size_t i = 0; i < r->n_tools; i++) {
+        struct llm_tool_form form = llm_tool_form(&r->tools[i], dialect);
         jsonw_object(w);
         jsonw_kstrz(w, "type", "function");
         jsonw_key(w, "function");
         jsonw_object(w);
         jsonw_kstr(w, "name", r->tools[i].name);
-        jsonw_kstr(w, "description", r->tools[i].description);
-        jsonw_kraw(w, "parameters", r->tools[i].schema);
+        jsonw_kstr(w, "description", form.description);
+        jsonw_kraw(w, "parameters", form.schema);
         jsonw_end_object(w);
         jsonw_end_object(w);
     }

@@ -42,9 +42,12 @@ struct str llm_block_type(const json_t *block);
 /* The text of a tool's result or a message: text blocks joined with line ends. */
 void llm_content_text(const json_t *content, struct strbuf *out);
 bool llm_is_blank(struct str text); /* nothing but white space */
+/* A tool's description and schema for a provider. */
+struct llm_tool_form llm_tool_form(const struct llm_tool *tool, enum llm_dialect dialect);
 /* What OpenAI's and Ollama's formats share: the system prompt as the first of the messages, nothing
  * when there is none, and the member "tools", left out when there are none. */
 void llm_system_message(struct jsonw *w, const struct llm_request *request);
-void llm_function_tools(struct jsonw *w, const struct llm_request *request);
+void llm_function_tools(struct jsonw *w, const struct llm_request *request,
+                        enum llm_dialect dialect);
 /* What a model is told where the outcome of a call is missing. */
 #define LLM_NO_RESULT "The call was interrupted; its outcome is not known."

@@ -28,10 +28,17 @@ struct llm_message {
     bool plain;      /* content is a string and role is user or assistant: may be sent verbatim */
 };
 
+/* How providers differ in the tools they take. */
+enum llm_dialect { LLM_DIALECT_ANTHROPIC, LLM_DIALECT_OPENAI, LLM_DIALECT_OLLAMA, LLM_DIALECTS };
+
 struct llm_tool {
     struct str name; /* [A-Za-z0-9_-]{1,64} */
     struct str description;
     struct str schema; /* JSON Schema of the arguments, an object */
+    /* As each provider takes it (llm/tool_schema.h); empty: as above. */
+    struct llm_tool_form {
+        struct str description, schema;
+    } forms[LLM_DIALECTS];
 };
 
 /* Where and as whom to call. */

@@ -185,7 +185,7 @@ static int write_body(const struct llm_endpoint *e, const struct llm_request *r,
     if (takes_think(e)) {
         jsonw_kbool(&w, "think", r->reasoning);
     }
-    llm_function_tools(&w, r);
+    llm_function_tools(&w, r, LLM_DIALECT_OLLAMA);
     write_messages(&w, r);
     jsonw_key(&w, "options");
     jsonw_object(&w);
@@ -356,6 +356,7 @@ const struct llm_provider llm_ollama = {
     .default_model = "qwen3",
     .path = "/api/chat",
     .framing = LLM_LINES,
+    .dialect = LLM_DIALECT_OLLAMA,
     .state_bytes = sizeof(struct state),
     .write_body = write_body,
     .write_fields = write_fields,

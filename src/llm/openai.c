@@ -221,7 +221,7 @@ static int write_body(const struct llm_endpoint *e, const struct llm_request *r,
         jsonw_double(&w, r->temperature);
     }
     write_effort(&w, r, traits);
-    llm_function_tools(&w, r);
+    llm_function_tools(&w, r, LLM_DIALECT_OPENAI);
     write_messages(&w, e, r);
     jsonw_end_object(&w);
     return strbuf_check(out, "the request", err);
@@ -571,6 +571,7 @@ const struct llm_provider llm_openai = {
     .default_model = "gpt-6-sol",
     .path = "/chat/completions",
     .framing = LLM_SSE,
+    .dialect = LLM_DIALECT_OPENAI,
     .state_bytes = sizeof(struct state),
     .write_body = write_body,
     .write_fields = write_fields,

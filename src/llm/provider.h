@@ -74,6 +74,7 @@ struct llm_provider {
     const char *name, *label, *default_url, *default_model;
     const char *path; /* appended to the base URL */
     enum llm_framing framing;
+    enum llm_dialect dialect;
     size_t state_bytes;
     /* The request's body; messages are converted only where they are not plain. */
     int (*write_body)(const struct llm_endpoint *endpoint, const struct llm_request *request,
