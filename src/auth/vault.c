@@ -44,6 +44,7 @@ int vault_open(const struct profile *profile, struct db *db, struct user_epochs 
     }
     v->db = db;
     v->epochs = epochs;
+    v->known = known_users_new();
     if (made) {
         log_info("vault", "made a key for stored credentials: keep it, or they are lost file=%.*s",
                  STR_ARG(profile->credentials_key_path));
@@ -55,6 +56,7 @@ int vault_open(const struct profile *profile, struct db *db, struct user_epochs 
 
 void vault_close(struct vault *v) {
     if (v) {
+        known_users_free(v->known);
         vault_keys_done(&v->keys);
         mem_free(v);
     }

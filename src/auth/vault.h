@@ -33,6 +33,10 @@ struct vault_entry {
 may_yield int vault_get(struct vault *v, struct str user_id, struct str service,
                         struct secret **ret, struct vault_entry *ret_entry, struct arena *arena,
                         struct err *err) must_check;
+/* vault_get for what is asked for often and seldom there: that a user does not have it is known
+ * without asking the database, until the user's epoch counts up. */
+may_yield int vault_find(struct vault *v, struct str user_id, struct str service,
+                         struct secret **ret, struct err *err) must_check;
 /* Makes or replaces; value: a JSON object. ERR_INVALID for names that are not [a-z0-9_:.-]+,
  * ERR_LIMIT; ERR_CONFLICT: what is there stands under a key that is not set, and is left alone. The
  * user's epoch counts up. entry's times of creation and change are not read. */

@@ -4,10 +4,18 @@
 #include "auth/vault_keys.h"
 #include "store/credentials.h"
 
+enum { VAULT_KNOWN_USERS = 4096 };
+
+/* vault_find.c */
+struct known_users;
+struct known_users *known_users_new(void);
+void known_users_free(struct known_users *k);
+
 struct vault {
     struct db *db;
     struct user_epochs *epochs;
     struct vault_keys keys;
+    struct known_users *known;
 };
 
 /* The row's value. ERR_FORBIDDEN: its key is not set here, or it does not belong to this user and

@@ -6,16 +6,17 @@
 #include "graph/endpoints.h"
 
 static void print_model(const struct profile *p) {
-    struct llm_endpoint endpoints[TURN_MAX_ENDPOINTS];
-    size_t n;
+    const struct endpoints_request operator= {.profile = p, .allow_operator_llm = true};
+    struct endpoints endpoints cleanup(endpoints_done) = {0};
     struct err err;
-    if (!p->llm_configured || endpoints_resolve(p, STR_EMPTY, true, endpoints, &n, &err) < 0) {
+    if (!p->llm_configured || endpoints_resolve(&operator, & endpoints, &err) < 0) {
         printf("  model    none yet: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_BASE_URL\n");
     } else if (p->demo) {
         printf("  model    made up, for the demonstration; it knows nothing\n");
     } else {
-        printf("  model    %.*s of %s%s\n", STR_ARG(endpoints[0].model),
-               llm_provider_label(endpoints[0].provider), n > 1 ? ", with fallbacks" : "");
+        printf("  model    %.*s of %s%s\n", STR_ARG(endpoints.list[0].model),
+               llm_provider_label(endpoints.list[0].provider),
+               endpoints.n > 1 ? ", with fallbacks" : "");
     }
 }
 

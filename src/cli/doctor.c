@@ -177,22 +177,22 @@ static void check_database(struct doctor *d) {
 /* ---- the provider ---- */
 
 static void check_provider(struct doctor *d) {
-    struct llm_endpoint endpoints[TURN_MAX_ENDPOINTS];
-    size_t n = 0;
+    const struct endpoints_request operator= {.profile = d->profile, .allow_operator_llm = true};
+    struct endpoints endpoints cleanup(endpoints_done) = {0};
     struct err err;
-    if (!d->profile->llm_configured ||
-        endpoints_resolve(d->profile, STR_EMPTY, true, endpoints, &n, &err) < 0) {
+    if (!d->profile->llm_configured || endpoints_resolve(&operator, & endpoints, &err) < 0) {
         warn("model", "no provider is configured: nobody can chat");
         advise("set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_BASE_URL; or try 'make demo'");
         return;
     }
-    for (size_t i = 0; i < n; i++) {
-        const char *label = llm_provider_label(endpoints[i].provider);
-        if (llm_check(&endpoints[i], &err) < 0) {
+    for (size_t i = 0; i < endpoints.n; i++) {
+        const struct llm_endpoint *e = &endpoints.list[i];
+        const char *label = llm_provider_label(e->provider);
+        if (llm_check(e, &err) < 0) {
             bad(d, err.code == ERR_UNAUTHORIZED ? EXIT_DENIED : EXIT_UNREACHABLE, "model",
-                "%.*s of %s: %s", STR_ARG(endpoints[i].model), label, err.msg);
+                "%.*s of %s: %s", STR_ARG(e->model), label, err.msg);
         } else {
-            good("model", "%.*s of %s answers", STR_ARG(endpoints[i].model), label);
+            good("model", "%.*s of %s answers", STR_ARG(e->model), label);
         }
     }
 }

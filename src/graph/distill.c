@@ -30,7 +30,7 @@ static const char instruction[] =
 struct distillation {
     struct turn_engine *engine;
     struct arena arena;
-    struct str user_id, thread_id, turn_id, thread_key;
+    struct str user_id, thread_id, turn_id, thread_key, model;
     bool allow_operator_llm;
     size_t budget_bytes;
 };
@@ -89,13 +89,24 @@ static int ignore_delta(const struct llm_delta *delta, void *arg, struct err *er
     return 0;
 }
 
-static int ask(struct distillation *d, struct str text, struct llm_endpoint *ret_endpoint,
+/* Where the user may not use DISTILL_MODEL, the model of the conversation. */
+static int choose_model(struct distillation *d, struct endpoints *ret, struct err *err) {
+    struct endpoints_request q = engine_endpoints(d->engine, d->user_id, d->allow_operator_llm);
+    q.model = d->engine->options.profile->distill_model;
+    int rc = endpoints_resolve(&q, ret, err);
+    if (rc == -ERR_FORBIDDEN && q.model.n) {
+        q.model = d->model;
+        rc = endpoints_resolve(&q, ret, err);
+    }
+    return rc;
+}
+
+static int ask(struct distillation *d, struct str text, struct turn_usage *ret_usage,
                struct llm_result *ret, struct err *err) {
     const struct profile *p = d->engine->options.profile;
-    struct llm_endpoint endpoints[TURN_MAX_ENDPOINTS];
+    struct endpoints endpoints cleanup(endpoints_done) = {0};
     struct strbuf message cleanup(strbuf_done) = STRBUF(2 * text.n + 1024);
-    size_t n;
-    if (endpoints_resolve(p, p->distill_model, d->allow_operator_llm, endpoints, &n, err) < 0) {
+    if (choose_model(d, &endpoints, err) < 0) {
         return -(int)err->code;
     }
     struct jsonw w = jsonw_begin(&message);
@@ -111,10 +122,10 @@ static int ask(struct distillation *d, struct str text, struct llm_endpoint *ret
                                   .temperature = -1};
     struct llm_limits limits = {.idle_timeout_ms = p->llm_idle_timeout_ms};
     struct llm_sink sink = {.on_delta = ignore_delta};
-    if (llm_run(endpoints, n, &request, &limits, &sink, &d->arena, ret, err) < 0) {
+    if (llm_run(endpoints.list, endpoints.n, &request, &limits, &sink, &d->arena, ret, err) < 0) {
         return -(int)err->code;
     }
-    *ret_endpoint = endpoints[ret->endpoint_index];
+    *ret_usage = turn_usage_of(&endpoints.list[ret->endpoint_index], ret, &d->arena);
     return 0;
 }
 
@@ -127,22 +138,22 @@ static struct str text_of(struct distillation *d, struct str message) {
     return arena_str(&d->arena, str_utf8_head(str_trim(strbuf_str(&text)), MAX_SUMMARY_BYTES));
 }
 
-static int store(struct distillation *d, const struct llm_endpoint *e, const struct llm_result *r,
-                 struct str summary, int64_t up_to_seq, struct err *err) {
+static int store(struct distillation *d, const struct turn_usage *usage, struct str summary,
+                 int64_t up_to_seq, struct err *err) {
     struct thread_summary s = {
         .user_id = d->user_id,
         .thread_id = d->thread_id,
         .text = summary,
         .up_to_seq = up_to_seq,
         .turn_id = d->turn_id,
-        .usage = turn_usage_of(e, r, &d->arena),
+        .usage = *usage,
     };
     return summary_set(d->engine->options.db, &s, err);
 }
 
 static int distill(struct distillation *d, struct err *err) {
     struct turn_message *m;
-    struct llm_endpoint endpoint;
+    struct turn_usage usage;
     struct llm_result r = {0};
     size_t n;
     if (turn_history(d->engine->options.db, d->user_id, d->thread_id, STR_EMPTY, INT64_MAX,
@@ -159,14 +170,14 @@ static int distill(struct distillation *d, struct err *err) {
         (old == 1 && str_eq(m[0].role, STR("summary")))) {
         return 0;
     }
-    if (ask(d, transcript(d, m, old), &endpoint, &r, err) < 0) {
+    if (ask(d, transcript(d, m, old), &usage, &r, err) < 0) {
         return -(int)err->code;
     }
     struct str summary = text_of(d, r.message);
     if (summary.n == 0) {
         return err_set(err, ERR_PROTOCOL, "the model wrote no summary");
     }
-    return store(d, &endpoint, &r, summary, m[old - 1].seq, err);
+    return store(d, &usage, summary, m[old - 1].seq, err);
 }
 
 static void distill_main(void *arg) {
@@ -199,6 +210,7 @@ void distill_consider(struct turn *t) {
     d->user_id = arena_str(&d->arena, t->user_id);
     d->thread_id = arena_str(&d->arena, t->thread_id);
     d->turn_id = arena_str(&d->arena, t->turn_id);
+    d->model = arena_str(&d->arena, t->model);
     d->thread_key = arena_str(&d->arena, thread);
     d->allow_operator_llm = t->allow_operator_llm;
     d->budget_bytes = t->budget_bytes;

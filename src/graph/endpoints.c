@@ -1,76 +1,200 @@
-/* Which models a turn may ask, and with whose key. */
-#include "graph/internal.h"
+#include "graph/endpoints.h"
+
+#include "base/json.h"
+
+#define NO_KEY "No LLM key configured. Provide your own key or request operator access."
+
+/* ---- providers ---- */
+
+/* Whose keys users may bring, in the order in which they are looked for. */
+static const struct {
+    const struct llm_provider *provider;
+    const char *service;
+} brought[ENDPOINTS_MAX_USER_KEYS] = {
+    {&llm_anthropic, "llm_anthropic"},
+    {&llm_openai, "llm_openai"},
+};
+
+const struct llm_provider *endpoints_provider_of_service(struct str service) {
+    for (size_t i = 0; i < ARRAY_LEN(brought); i++) {
+        if (str_eq(service, str_z(brought[i].service))) {
+            return brought[i].provider;
+        }
+    }
+    return NULL;
+}
 
 static struct str or_default(struct str value, const char *fallback) {
     return value.n ? value : str_z(fallback);
 }
 
-static bool fill(const struct profile *profile, struct str provider, struct str model,
-                 struct llm_endpoint *ret) {
-    const struct llm_provider *p = llm_provider_find(provider);
-    if (!p) {
-        return false;
-    }
-    struct str url = STR_EMPTY;
-    const struct secret *key = NULL;
-    if (p == &llm_anthropic) {
-        url = profile->anthropic_base_url;
-        key = profile->anthropic_key;
-    } else if (p == &llm_openai) {
-        url = profile->openai_base_url;
-        key = profile->openai_key;
-    } else {
-        url = profile->ollama_base_url;
-    }
-    *ret = (struct llm_endpoint){.provider = p,
-                                 .base_url = or_default(url, llm_provider_default_url(p)),
-                                 .model = or_default(model, llm_provider_default_model(p)),
-                                 .key = key};
-    return true;
+struct str endpoints_base_url(const struct profile *profile, const struct llm_provider *p) {
+    struct str url = p == &llm_anthropic ? profile->anthropic_base_url
+                     : p == &llm_openai  ? profile->openai_base_url
+                                         : profile->ollama_base_url;
+    return or_default(url, llm_provider_default_url(p));
 }
 
-static bool usable(const struct llm_endpoint *e) {
-    return e->key || !llm_provider_needs_key(e->provider, e->base_url);
+static const struct secret *operator_key(const struct profile *profile,
+                                         const struct llm_provider *p) {
+    return p == &llm_anthropic ? profile->anthropic_key
+           : p == &llm_openai  ? profile->openai_key
+                               : NULL;
 }
 
-/* "provider:model", else a model of the profile's provider. Models of Ollama have colons of their
- * own. */
-static int chosen(const struct profile *profile, struct str model, struct llm_endpoint *ret,
-                  struct err *err) {
-    struct str rest = model;
-    struct str word = str_cut(&rest, ':');
-    if (rest.n && llm_provider_find(word)) {
-        fill(profile, word, rest, ret);
+/* ---- what the user has ---- */
+
+struct own_key {
+    bool looked;
+    const struct secret *key; /* NULL: there is none */
+    struct str preferred_model, base_url;
+};
+
+struct resolution {
+    const struct endpoints_request *q;
+    struct endpoints *ret;
+    struct own_key own[ENDPOINTS_MAX_USER_KEYS];
+};
+
+static int read_own(struct resolution *r, size_t i, const struct secret *value, struct err *err) {
+    json_auto_t *tree = NULL;
+    struct err why;
+    if (json_read(secret_reveal(value), &tree, &why) < 0 || !json_str(tree, "api_key").n) {
+        return err_set(err, ERR_FORBIDDEN,
+                       "your stored key for %s has no \"api_key\"; store it again",
+                       llm_provider_label(brought[i].provider));
+    }
+    struct arena *arena = &r->ret->arena;
+    r->ret->user_keys[i] = secret_new(json_str(tree, "api_key"));
+    r->own[i].key = r->ret->user_keys[i];
+    r->own[i].preferred_model = arena_str(arena, json_str(tree, "preferred_model"));
+    r->own[i].base_url = arena_str(arena, json_str(tree, "base_url"));
+    return 0;
+}
+
+static int look(struct resolution *r, size_t i, struct err *err) {
+    struct secret *value cleanup(secret_free_p) = NULL;
+    if (r->own[i].looked || !r->q->vault) {
         return 0;
     }
-    if (!fill(profile, profile->llm.provider, model.n ? model : profile->llm.model, ret)) {
-        return err_set(err, ERR_FORBIDDEN,
-                       "No LLM key configured. Provide your own key or request operator access.");
+    int rc = vault_find(r->q->vault, r->q->user_id, str_z(brought[i].service), &value, err);
+    if (rc < 0 && rc != -ERR_NOT_FOUND) {
+        return rc;
+    }
+    r->own[i].looked = true;
+    return value ? read_own(r, i, value, err) : 0;
+}
+
+/* *ret is NULL when the user has no key for the provider. */
+static int own_key(struct resolution *r, const struct llm_provider *p, const struct own_key **ret,
+                   struct err *err) {
+    *ret = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(brought); i++) {
+        if (brought[i].provider == p) {
+            if (look(r, i, err) < 0) {
+                return -(int)err->code;
+            }
+            *ret = r->own[i].key ? &r->own[i] : NULL;
+        }
     }
     return 0;
 }
 
-int endpoints_resolve(const struct profile *profile, struct str model, bool allow_operator_llm,
-                      struct llm_endpoint *ret, size_t *ret_n, struct err *err) {
-    size_t n = 0;
-    if (!allow_operator_llm) {
-        return err_set(err, ERR_FORBIDDEN,
-                       "No LLM key configured. Provide your own key or request operator access.");
-    }
-    if (chosen(profile, model, &ret[n], err) < 0) {
+/* ---- one endpoint ---- */
+
+/* With the user's key, else with the operator's where the caller may use it. *ret_found is false
+ * when neither is there. `model` empty: what the user prefers, else the default. */
+static int add(struct resolution *r, const struct llm_provider *p, struct str model,
+               struct str default_model, bool operator_pays, bool *ret_found, struct err *err) {
+    const struct profile *profile = r->q->profile;
+    const struct own_key *own;
+    if (own_key(r, p, &own, err) < 0) {
         return -(int)err->code;
     }
-    if (!usable(&ret[n])) {
-        return err_set(err, ERR_FORBIDDEN,
-                       "No LLM key configured. Provide your own key or request operator access.");
+    struct llm_endpoint e = {.provider = p, .base_url = endpoints_base_url(profile, p)};
+    if (own) {
+        e.key = own->key;
+        e.user_key = true;
+        e.base_url = own->base_url.n ? own->base_url : e.base_url;
+        model = model.n ? model : own->preferred_model;
+    } else {
+        e.key = operator_key(profile, p);
     }
-    n++;
-    for (size_t i = 0; i < profile->n_fallbacks; i++) {
-        const struct profile_llm *f = &profile->fallbacks[i];
-        if (fill(profile, f->provider, f->model, &ret[n]) && usable(&ret[n])) {
-            n++;
+    bool may = own || (operator_pays && (e.key || !llm_provider_needs_key(p, e.base_url)));
+    model = model.n ? model : default_model;
+    e.model = arena_str(&r->ret->arena, or_default(model, llm_provider_default_model(p)));
+    if (may) {
+        r->ret->list[r->ret->n++] = e;
+    }
+    *ret_found = may;
+    return 0;
+}
+
+/* "provider:model", else a model of the session's provider. Models of Ollama have colons of their
+ * own. */
+static const struct llm_provider *named_provider(struct str *model) {
+    struct str rest = *model;
+    const struct llm_provider *p = llm_provider_find(str_cut(&rest, ':'));
+    if (!p || rest.n == 0) {
+        return NULL;
+    }
+    *model = rest;
+    return p;
+}
+
+static int no_key(struct err *err) {
+    return err_set(err, ERR_FORBIDDEN, NO_KEY);
+}
+
+static int add_chosen(struct resolution *r, struct err *err) {
+    const struct profile *profile = r->q->profile;
+    bool allowed = r->q->allow_operator_llm, found = false;
+    struct str model = r->q->model;
+    const struct llm_provider *named = named_provider(&model);
+    const struct llm_provider *p = named ? named : llm_provider_find(profile->llm.provider);
+    /* LLM_MODEL is of LLM_PROVIDER. */
+    struct str usual = named ? STR_EMPTY : profile->llm.model;
+    if (p && add(r, p, model, usual, allowed, &found, err) < 0) {
+        return -(int)err->code;
+    }
+    for (size_t i = 0; !found && !named && i < ARRAY_LEN(brought); i++) {
+        if (brought[i].provider != p &&
+            add(r, brought[i].provider, model, STR_EMPTY, false, &found, err) < 0) {
+            return -(int)err->code;
         }
     }
-    *ret_n = n;
+    return found ? 0 : no_key(err);
+}
+
+/* A caller whose own key fails is not helped with the operator's. */
+static int add_fallbacks(struct resolution *r, struct err *err) {
+    const struct profile *profile = r->q->profile;
+    bool operator_pays = r->q->allow_operator_llm && !r->ret->list[0].user_key, found;
+    for (size_t i = 0; i < profile->n_fallbacks; i++) {
+        const struct profile_llm *f = &profile->fallbacks[i];
+        const struct llm_provider *p = llm_provider_find(f->provider);
+        if (p && add(r, p, f->model, STR_EMPTY, operator_pays, &found, err) < 0) {
+            return -(int)err->code;
+        }
+    }
     return 0;
+}
+
+int endpoints_resolve(const struct endpoints_request *q, struct endpoints *ret, struct err *err) {
+    struct endpoints e = {0};
+    struct resolution r = {.q = q, .ret = &e};
+    if (add_chosen(&r, err) < 0 || add_fallbacks(&r, err) < 0) {
+        endpoints_done(&e);
+        return -(int)err->code;
+    }
+    *ret = e;
+    return 0;
+}
+
+void endpoints_done(struct endpoints *e) {
+    for (size_t i = 0; i < ARRAY_LEN(e->user_keys); i++) {
+        secret_free(e->user_keys[i]);
+    }
+    arena_done(&e->arena);
+    *e = (struct endpoints){0};
 }

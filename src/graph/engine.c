@@ -165,6 +165,14 @@ void turn_leave(struct turn *t) {
     turn_free(t);
 }
 
+struct endpoints_request engine_endpoints(const struct turn_engine *e, struct str user_id,
+                                          bool allow_operator_llm) {
+    return (struct endpoints_request){.profile = e->options.profile,
+                                      .vault = e->options.vault,
+                                      .user_id = user_id,
+                                      .allow_operator_llm = allow_operator_llm};
+}
+
 void engine_doubt(struct turn_engine *e) {
     e->doubt_us = clock_mono_us();
 }

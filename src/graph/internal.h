@@ -72,8 +72,7 @@ struct turn {
     struct strbuf event; /* the one that is being written */
 
     const struct node *node;
-    struct llm_endpoint endpoints[TURN_MAX_ENDPOINTS];
-    size_t n_endpoints;
+    struct endpoints endpoints; /* with the user's keys */
     struct str system_stable, system_changing;
     struct llm_message *messages;
     size_t n_messages, messages_cap;
@@ -195,6 +194,9 @@ void user_open_add(struct turn_engine *e, struct str user_id, int n);
 may_yield int engine_listen(struct turn_engine *e, struct err *err) must_check;
 void engine_channel(struct str process_id, char ret[64]);
 struct str engine_key(struct str user_id, struct str id, struct strbuf *out);
+/* Who may ask which model: to be completed with the model. */
+struct endpoints_request engine_endpoints(const struct turn_engine *e, struct str user_id,
+                                          bool allow_operator_llm);
 
 /* ---- input.c: what a turn must know to be begun elsewhere ---- */
 

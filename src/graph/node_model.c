@@ -142,7 +142,7 @@ static void on_retry(const struct llm_endpoint *endpoint, int attempt, int64_t d
 }
 
 void turn_tell_silence(struct turn *t) {
-    const struct llm_endpoint *e = &t->endpoints[0];
+    const struct llm_endpoint *e = &t->endpoints.list[0];
     struct strbuf value cleanup(strbuf_done) = STRBUF(4096);
     struct jsonw w = jsonw_begin(&value);
     jsonw_object(&w);
@@ -163,7 +163,7 @@ struct turn_usage turn_usage_of(const struct llm_endpoint *e, const struct llm_r
     return (struct turn_usage){
         .provider = str_z(llm_provider_name(e->provider)),
         .model = model,
-        .key_owner = STR("operator"),
+        .key_owner = e->user_key ? STR("user") : STR("operator"),
         .input_tokens = u->input_tokens,
         .output_tokens = u->output_tokens,
         .cached_input_tokens = u->cached_input_tokens,
@@ -175,7 +175,7 @@ struct turn_usage turn_usage_of(const struct llm_endpoint *e, const struct llm_r
 
 static void settle_usage(struct turn *t, const struct llm_result *r) {
     const struct llm_usage *u = &r->usage;
-    t->changes.usage = turn_usage_of(&t->endpoints[r->endpoint_index], r, &t->arena);
+    t->changes.usage = turn_usage_of(&t->endpoints.list[r->endpoint_index], r, &t->arena);
     t->changes.has_usage = u->input_tokens || u->output_tokens;
     t->used.input_tokens += u->input_tokens;
     t->used.output_tokens += u->output_tokens;
@@ -280,7 +280,8 @@ static int ask(struct answer *a, struct llm_result *ret, struct err *err) {
     struct llm_sink sink = {.on_delta = on_delta, .on_retry = on_retry, .arg = a};
     t->silent_since_us = clock_mono_us();
     t->tell_silence_at_us = t->silent_since_us + TELL_SILENCE_AFTER_US;
-    int rc = llm_run(t->endpoints, t->n_endpoints, &request, &limits, &sink, &t->arena, ret, err);
+    int rc =
+        llm_run(t->endpoints.list, t->endpoints.n, &request, &limits, &sink, &t->arena, ret, err);
     t->silent_since_us = 0;
     return rc;
 }

@@ -3,7 +3,8 @@
 /* Bytes of history for a model with this many tokens of context: half of it, at about three bytes a
  * token. */
 static size_t history_bytes(const struct turn *t) {
-    int64_t tokens = llm_model_context(t->endpoints[0].provider, t->endpoints[0].model);
+    const struct llm_endpoint *first = &t->endpoints.list[0];
+    int64_t tokens = llm_model_context(first->provider, first->model);
     return (size_t)MIN(tokens * 3 / 2, INT64_C(4) * 1024 * 1024);
 }
 
@@ -43,9 +44,23 @@ static int load_history(struct turn *t, struct err *err) {
     return 0;
 }
 
+/* A turn that begins where it was submitted has them already. */
+static int choose_endpoints(struct turn *t, struct err *err) {
+    struct endpoints_request q = engine_endpoints(t->engine, t->user_id, t->allow_operator_llm);
+    struct patience patience = {0};
+    int rc = 0;
+    q.model = t->model;
+    while (t->endpoints.n == 0) {
+        rc = endpoints_resolve(&q, &t->endpoints, err);
+        if (rc == 0 || !patience_left(t, &patience, err)) {
+            break;
+        }
+    }
+    return rc;
+}
+
 static int run(struct turn *t, const struct node **ret_next, struct err *err) {
-    if (endpoints_resolve(t->engine->options.profile, t->model, t->allow_operator_llm, t->endpoints,
-                          &t->n_endpoints, err) < 0) {
+    if (choose_endpoints(t, err) < 0) {
         return -(int)err->code;
     }
     t->system_stable = context_system_stable(t->engine->options.profile, &t->arena);

@@ -15,9 +15,8 @@ enum { ACCEPT_WAIT_MS = 60 * 1000, ACCEPT_TRIES = 3, MAX_LOOKS = 5, ACCEPT_PAUSE
 /* ---- checks before anything is written ---- */
 
 static int check_submission(struct turn_engine *e, const struct turn_submission *s,
-                            struct err *err) {
-    struct llm_endpoint endpoints[TURN_MAX_ENDPOINTS];
-    size_t n;
+                            struct endpoints *ret, struct err *err) {
+    struct endpoints_request q = engine_endpoints(e, s->user_id, s->allow_operator_llm);
     if (s->thread_id.n && !thread_id_valid(s->thread_id)) {
         return err_set(err, ERR_INVALID,
                        "thread_id: 1 to 128 printable ASCII characters without "
@@ -42,8 +41,8 @@ static int check_submission(struct turn_engine *e, const struct turn_submission 
     if (e->stats.running >= TURN_MAX_RUNNING) {
         return err_set(err, ERR_BUSY, "the gateway is busy; try again in a moment");
     }
-    return endpoints_resolve(e->options.profile, s->model, s->allow_operator_llm, endpoints, &n,
-                             err);
+    q.model = s->model;
+    return endpoints_resolve(&q, ret, err);
 }
 
 static void fill_ticket(struct turn_ticket *ret, struct str thread_id, struct str turn_id) {
@@ -230,8 +229,9 @@ static int submit_behind(struct turn *t, struct turn_ticket *ret, struct err *er
 
 int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct turn_ticket *ret,
                 struct err *err) {
+    struct endpoints endpoints cleanup(endpoints_done) = {0};
     fiber_point();
-    if (check_submission(e, s, err) < 0) {
+    if (check_submission(e, s, &endpoints, err) < 0) {
         return -(int)err->code;
     }
     /* Before anything begins: a repetition must not even ask the model. What comes of an earlier
@@ -254,6 +254,8 @@ int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct t
     if (!t) {
         return -(int)err->code;
     }
+    t->endpoints = endpoints;
+    endpoints = (struct endpoints){0};
     fill_ticket(ret, t->thread_id, t->turn_id);
     bool free_here = !running_in_thread(e, t->user_id, t->thread_id);
     int rc = free_here ? submit_to_free_thread(t, ret, err) : submit_behind(t, ret, err);

@@ -208,6 +208,7 @@ void turn_free(struct turn *t) {
     map_remove(&t->engine->known, engine_key(t->user_id, t->turn_id, &key));
     fiber_broadcast(&t->engine->changed);
     strbuf_done(&t->event);
+    endpoints_done(&t->endpoints);
     arena_done(&t->arena);
     mem_free(t);
 }

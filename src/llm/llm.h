@@ -47,6 +47,7 @@ struct llm_endpoint {
     struct str base_url; /* without trailing slash */
     struct str model;
     const struct secret *key; /* NULL: none (Ollama) */
+    bool user_key;            /* it is the user's own, who pays, then */
 };
 
 struct llm_request {
