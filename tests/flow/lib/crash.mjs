@@ -11,11 +11,13 @@ let cases = 0;
 
 /** Migrated once; every case begins with a copy. */
 export class Crashes {
-  static async prepare(options) {
+  /** setUp(g): what every case begins with. */
+  static async prepare(options, setUp = async () => {}) {
     const c = new Crashes();
     c.fake = await Fake.start();
     c.options = { fake: c.fake, ...options };
     c.template = await Adjutant.start(c.options);
+    await setUp(c.template);
     await c.template.stop();
     return c;
   }

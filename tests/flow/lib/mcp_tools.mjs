@@ -92,3 +92,21 @@ export function manyTools(n, bytes = 200) {
     annotations: READS, inputSchema: object({ value: { type: 'string', description: 'any' } }), run: async () => text(`this is tool ${i}`),
   }));
 }
+
+/** n tools whose schemas make up about `bytes` bytes each, as those of large services do. */
+export function richTools(n, bytes) {
+  return Array.from({ length: n }, (_, i) => {
+    const properties = {};
+    const tool = { name: `service_action_${i}`, description: `Does action ${i} of the service and gives its result.`, annotations: READS, inputSchema: object(properties, ['field_0']) };
+    for (let k = 0; JSON.stringify(tool).length < bytes - 120; k++) {
+      properties[`field_${k}`] = [
+        { type: 'string', description: 'An identifier as the list action gives it, or a URL.', maxLength: 200 },
+        { type: 'string', enum: ['open', 'closed', 'merged', 'all'], default: 'open', description: 'Which ones.' },
+        { type: 'array', items: { type: 'string' }, description: 'Labels that all must be there.' },
+        { type: 'object', properties: { page: { type: 'integer', minimum: 1 }, size: { type: 'integer', maximum: 100 } }, additionalProperties: false },
+        { anyOf: [{ type: 'string', format: 'date-time' }, { type: 'null' }], description: 'Only what is newer.' },
+      ][k % 5];
+    }
+    return { ...tool, run: async () => text(`action ${i}`) };
+  });
+}
