@@ -26,6 +26,8 @@ struct auth {
     char shared_hash[SHA256_HEX + 1]; /* empty: there is no shared key */
     struct limiter *limiter;
     struct principal_cache *cache;
+    struct user_epochs *epochs; /* NULL: there are no other processes */
+    uint64_t changes;           /* of keys, made here: what was read before one is not remembered */
 };
 
 /* ---- roles and keys ---- */
@@ -62,6 +64,15 @@ static struct secret *random_secret(const char *prefix, size_t n_bytes) {
 
 struct secret *auth_key_new(void) {
     return random_secret(KEY_PREFIX, KEY_BYTES);
+}
+
+bool auth_name_valid(struct str name) {
+    for (size_t i = 0; i < name.n; i++) {
+        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f) {
+            return false;
+        }
+    }
+    return name.n > 0 && name.n <= AUTH_MAX_NAME_BYTES && str_is_utf8(name);
 }
 
 static void hash_of(struct str secret, char ret[SHA256_HEX + 1]) {
@@ -127,6 +138,14 @@ void auth_free(struct auth *a) {
     }
 }
 
+void auth_use_epochs(struct auth *a, struct user_epochs *epochs) {
+    a->epochs = epochs;
+}
+
+struct str auth_shared_hash(const struct auth *a) {
+    return auth_mode(a) == AUTH_SHARED ? str_z(a->shared_hash) : STR_EMPTY;
+}
+
 static int seed_first_key(struct auth *a, struct err *err) {
     char hash[SHA256_HEX + 1];
     hash_of(secret_reveal(a->profile->api_key), hash);
@@ -136,7 +155,7 @@ static int seed_first_key(struct auth *a, struct err *err) {
                           .label = STR("ASSISTANT_API_KEY"),
                           .created_us = clock_now_us(),
                           .allow_operator_llm = true};
-    if (key_insert(a->db, &row, err) < 0 && err->code != ERR_CONFLICT) {
+    if (key_insert(a->db, &row, STR("system"), err) < 0 && err->code != ERR_CONFLICT) {
         return err_prefix(err, "making the first API key");
     }
     log_info("auth", "made the first API key from ASSISTANT_API_KEY for user %.*s",
@@ -162,6 +181,48 @@ int auth_seed(struct auth *a, struct err *err) {
     return 0;
 }
 
+/* ---- what is remembered ---- */
+
+static uint64_t epoch_of(const struct auth *a, struct str user_id) {
+    return a->epochs ? user_epoch(a->epochs, user_id) : 0;
+}
+
+static bool recall(struct auth *a, struct str hash, bool cookie, struct arena *arena,
+                   struct principal *ret) {
+    struct principal found;
+    uint64_t epoch;
+    if (!principal_cache_get(a->cache, hash, arena, &found, &epoch) ||
+        epoch != epoch_of(a, found.user_id) || found.from_cookie != cookie) {
+        return false; /* keys and sessions share the cache: the one is not the other */
+    }
+    *ret = found;
+    return true;
+}
+
+/* `changes` as it was before the principal was read. */
+static void remember(struct auth *a, struct str hash, const struct principal *p, uint64_t changes) {
+    if (a->changes == changes) {
+        principal_cache_put(a->cache, hash, p, epoch_of(a, p->user_id));
+    }
+}
+
+void auth_key_changed(struct auth *a, struct str user_id, struct str key_hash) {
+    a->changes++;
+    a->has_keys = true;
+    principal_cache_forget_key(a->cache, key_hash);
+    if (a->epochs) {
+        user_epoch_changed(a->epochs, user_id);
+    }
+}
+
+void auth_session_ended(struct auth *a, struct str user_id, struct str token_hash) {
+    a->changes++;
+    principal_cache_forget(a->cache, token_hash);
+    if (a->epochs) {
+        user_epoch_changed(a->epochs, user_id);
+    }
+}
+
 /* ---- checking ---- */
 
 static void default_principal(const struct auth *a, struct principal *ret) {
@@ -173,11 +234,18 @@ static int blocked(struct err *err) {
     return err_set(err, ERR_BUSY, "too many failed attempts; try again in a minute");
 }
 
+/* Without a peer it was let in before: its failures are no guesses. */
+static bool is_blocked(struct auth *a, struct str peer) {
+    return peer.n > 0 && limiter_blocked(a->limiter, peer);
+}
+
 static int unauthorized(struct auth *a, struct str peer, struct err *err) {
-    if (limiter_blocked(a->limiter, peer)) {
+    if (is_blocked(a, peer)) {
         return blocked(err);
     }
-    limiter_failed(a->limiter, peer);
+    if (peer.n > 0) {
+        limiter_failed(a->limiter, peer);
+    }
     return err_set(err, ERR_UNAUTHORIZED, "the API key is not valid");
 }
 
@@ -215,7 +283,7 @@ static int check_key(struct auth *a, struct str key, struct str peer, struct are
                      struct principal *ret, struct err *err) {
     char hash[SHA256_HEX + 1];
     struct key_row row;
-    if (!is_unguessable(key) && limiter_blocked(a->limiter, peer)) {
+    if (!is_unguessable(key) && is_blocked(a, peer)) {
         return blocked(err);
     }
     if (key.n > MAX_KEY_BYTES) {
@@ -226,21 +294,24 @@ static int check_key(struct auth *a, struct str key, struct str peer, struct are
         default_principal(a, ret);
         return 0;
     }
-    if (principal_cache_get(a->cache, str_z(hash), arena, ret) && !ret->from_cookie) {
+    if (recall(a, str_z(hash), false, arena, ret)) {
         return 0;
     }
+    uint64_t changes = a->changes;
     int rc = key_get(a->db, str_z(hash), arena, &row, err);
     if (rc == -ERR_NOT_FOUND || (rc == 0 && row.is_revoked)) {
         return unauthorized(a, peer, err);
     }
-    if (rc == 0 && !is_unguessable(key) && limiter_blocked(a->limiter, peer)) {
+    if (rc == 0 && !is_unguessable(key) && is_blocked(a, peer)) {
         return blocked(err); /* it was one of many tried at once */
     }
     if (rc < 0 || principal_of_row(&row, arena, ret, err) < 0) {
         return -(int)err->code;
     }
-    touch(a, &row);
-    principal_cache_put(a->cache, str_z(hash), ret);
+    if (peer.n > 0) {
+        touch(a, &row);
+    }
+    remember(a, str_z(hash), ret, changes);
     return 0;
 }
 
@@ -262,8 +333,8 @@ static int check_cookie(struct auth *a, struct str token, struct arena *arena,
         return err_set(err, ERR_UNAUTHORIZED, "the session has ended; log in again");
     }
     hash_of(token, hash);
-    /* Keys and sessions share the cache: what is cached as the one is not the other. */
-    if (!principal_cache_get(a->cache, str_z(hash), arena, ret) || !ret->from_cookie) {
+    if (!recall(a, str_z(hash), true, arena, ret)) {
+        uint64_t changes = a->changes;
         int rc = session_get(a->db, str_z(hash), clock_now_us(), arena, &row, err);
         if (rc == -ERR_NOT_FOUND) {
             return err_set(err, ERR_UNAUTHORIZED, "the session has ended; log in again");
@@ -276,7 +347,7 @@ static int check_cookie(struct auth *a, struct str token, struct arena *arena,
             return rc;
         }
         ret->from_cookie = true;
-        principal_cache_put(a->cache, str_z(hash), ret);
+        remember(a, str_z(hash), ret, changes);
     }
     return 0;
 }
@@ -298,6 +369,11 @@ int auth_check(struct auth *a, struct str key, struct str cookie, struct str pee
         return check_cookie(a, cookie, arena, ret, err);
     }
     return err_set(err, ERR_UNAUTHORIZED, "an API key is needed");
+}
+
+int auth_recheck(struct auth *a, struct str key, struct str cookie, struct arena *arena,
+                 struct principal *ret, struct err *err) {
+    return auth_check(a, key, cookie, STR_EMPTY, arena, ret, err);
 }
 
 /* ---- sessions ---- */

@@ -8,6 +8,7 @@
 struct entry {
     struct list by_age; /* the front one goes first */
     int64_t until_us;
+    uint64_t epoch;
     struct arena arena;
     struct str hash;
     struct principal principal;
@@ -52,8 +53,17 @@ void principal_cache_forget(struct principal_cache *c, struct str hash) {
     }
 }
 
+void principal_cache_forget_key(struct principal_cache *c, struct str key_hash) {
+    list_each (node, &c->by_age) {
+        struct entry *e = list_entry(node, struct entry, by_age);
+        if (str_eq(e->principal.key_hash, key_hash)) {
+            forget(c, e);
+        }
+    }
+}
+
 bool principal_cache_get(struct principal_cache *c, struct str hash, struct arena *arena,
-                         struct principal *ret) {
+                         struct principal *ret, uint64_t *ret_epoch) {
     struct entry *e = map_get(&c->by_hash, hash);
     if (e && clock_mono_us() >= e->until_us) {
         forget(c, e);
@@ -61,17 +71,20 @@ bool principal_cache_get(struct principal_cache *c, struct str hash, struct aren
     }
     if (e) {
         copy(&e->principal, arena, ret);
+        *ret_epoch = e->epoch;
     }
     return e != NULL;
 }
 
-void principal_cache_put(struct principal_cache *c, struct str hash, const struct principal *p) {
+void principal_cache_put(struct principal_cache *c, struct str hash, const struct principal *p,
+                         uint64_t epoch) {
     principal_cache_forget(c, hash);
     if (map_count(&c->by_hash) >= PRINCIPAL_CACHE_MAX) {
         forget(c, list_entry(c->by_age.next, struct entry, by_age));
     }
     struct entry *e = mem_alloc(sizeof *e);
     e->until_us = clock_mono_us() + PRINCIPAL_CACHE_SECONDS * INT64_C(1000000);
+    e->epoch = epoch;
     e->hash = arena_str(&e->arena, hash);
     copy(p, &e->arena, &e->principal);
     map_put(&c->by_hash, e->hash, e);

@@ -4,9 +4,12 @@
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "cli/common.h"
+#include "store/audit.h"
 #include "store/keys.h"
 
-enum { SHOWN_HASH = 12, MAX_NAME_BYTES = 128 };
+enum { SHOWN_HASH = AUDIT_KEY_PREFIX };
+
+static const struct str actor = {"cli", 3}; /* for the audit trail */
 
 /* One subcommand's work, with the database open. */
 struct keys_call {
@@ -42,17 +45,19 @@ static int fail(const struct err *err) {
     return cli_fail(theirs ? EXIT_FAILED : EXIT_DATABASE, err);
 }
 
-/* ---- create ---- */
-
-static bool name_ok(const char *z) {
-    struct str s = str_z(z);
-    for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f) {
-            return false;
-        }
-    }
-    return s.n > 0 && s.n <= MAX_NAME_BYTES && str_is_utf8(s);
+/* Servers that share the database forget what they remember of the user's keys. Best effort: it
+ * lasts ten seconds anyway. */
+static void tell_servers(struct keys_call *call, struct str user_id) {
+    struct user_epochs *epochs = user_epochs_new(call->db);
+    user_epoch_changed(epochs, user_id);
+    user_epochs_free(epochs);
 }
+
+static struct key_order order_of(const struct keys_call *call) {
+    return (struct key_order){.hash_prefix = str_z(call->args->words[0]), .actor = actor};
+}
+
+/* ---- create ---- */
 
 /* An instance that was open asks for keys once it has one. */
 static int note_first(struct keys_call *call) {
@@ -82,7 +87,7 @@ static int create_key(struct keys_call *call) {
         .created_us = clock_now_us(),
         .allow_operator_llm = cli_flag(call->args, "allow-operator-llm"),
     };
-    if (key_insert(call->db, &row, &err) < 0) {
+    if (key_insert(call->db, &row, actor, &err) < 0) {
         return fail(&err);
     }
     fprintf(stderr, "A key for %.*s, role %.*s. It is shown only now:\n", STR_ARG(row.user_id),
@@ -98,9 +103,9 @@ static int run_create(const struct cli_args *args) {
     if (role && !role_parse(str_z(role), &parsed)) {
         return cli_usage_error(args->command, "--role is personal, admin or cos_internal");
     }
-    if ((user && !name_ok(user)) || (label && !name_ok(label))) {
+    if ((user && !auth_name_valid(str_z(user))) || (label && !auth_name_valid(str_z(label)))) {
         return cli_usage_error(args->command, "--user and --label are text of 1 to %d bytes",
-                               MAX_NAME_BYTES);
+                               AUTH_MAX_NAME_BYTES);
     }
     return run_keys(args, create_key);
 }
@@ -169,14 +174,33 @@ static const struct cli_command keys_list = {
 
 /* ---- revoke, allow-operator-llm ---- */
 
-static int revoke_key(struct keys_call *call) {
-    struct key_row row;
+/* Whoever may run this can also make keys, so the last admin's key is no reason to refuse. */
+static int note_last_admin(struct keys_call *call, const struct key_row *revoked) {
     struct err err;
-    if (key_revoke(call->db, str_z(call->args->words[0]), &call->arena, &row, &err) < 0) {
+    int64_t n;
+    if (!str_eq(revoked->profile_name, STR("admin"))) {
+        return EXIT_OK;
+    }
+    if (key_count_admins(call->db, &n, &err) < 0) {
         return fail(&err);
     }
-    printf("revoked %.*s of %.*s\n", SHOWN_HASH, row.key_hash.p, STR_ARG(row.user_id));
+    if (n == 0) {
+        fprintf(stderr, "No key of an admin is left: \"adjutant keys create --role admin\" makes "
+                        "one.\n");
+    }
     return EXIT_OK;
+}
+
+static int revoke_key(struct keys_call *call) {
+    struct key_order order = order_of(call);
+    struct key_row row;
+    struct err err;
+    if (key_revoke(call->db, &order, false, &call->arena, &row, &err) < 0) {
+        return fail(&err);
+    }
+    tell_servers(call, row.user_id);
+    printf("revoked %.*s of %.*s\n", SHOWN_HASH, row.key_hash.p, STR_ARG(row.user_id));
+    return note_last_admin(call, &row);
 }
 
 static int run_revoke(const struct cli_args *args) {
@@ -189,7 +213,7 @@ static const struct cli_command keys_revoke = {
     .words = "HASHPREFIX",
     .details =
         "HASHPREFIX: at least 8 characters of a hash that 'adjutant keys list' shows. A running\n"
-        "server stops taking the key within 10 seconds.",
+        "server stops taking the key at once (PostgreSQL) or within 10 seconds (SQLite).",
     .min_words = 1,
     .max_words = 1,
     .options = home_only,
@@ -199,12 +223,16 @@ static const struct cli_command keys_revoke = {
 
 static int allow_operator_llm(struct keys_call *call) {
     bool on = strcmp(call->args->words[1], "on") == 0;
+    const struct key_change change = {.sets_operator_llm = true, .allow_operator_llm = on};
+    struct key_order order = order_of(call);
+    struct key_row row;
     struct err err;
-    if (key_set_operator_llm(call->db, str_z(call->args->words[0]), on, &err) < 0) {
+    if (key_change(call->db, &order, &change, &call->arena, &row, &err) < 0) {
         return fail(&err);
     }
-    printf("%s: %s the operator's keys for models\n", call->args->words[0],
-           on ? "may use" : "may no longer use");
+    tell_servers(call, row.user_id);
+    printf("%.*s: %.*s %s the operator's keys for models\n", SHOWN_HASH, row.key_hash.p,
+           STR_ARG(row.user_id), on ? "may use" : "may no longer use");
     return EXIT_OK;
 }
 

@@ -145,6 +145,7 @@ static int start(struct serve *s) {
     if (user_epochs_start(s->epochs, &err) < 0) {
         return cli_fail(EXIT_DATABASE, &err);
     }
+    auth_use_epochs(s->auth, s->epochs);
     if (vault_open(s->profile, s->db, s->epochs, &s->vault, &err) < 0) {
         return cli_fail(EXIT_CONFIGURATION, &err);
     }

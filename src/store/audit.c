@@ -45,8 +45,8 @@ static const struct db_sql sql_list =
                          "audit WHERE user_id = $1 AND (created_at, id) < ($2, $3) "
                          "ORDER BY created_at DESC, id DESC LIMIT $4");
 
-static void rows_of(struct arena *arena, const struct db_tx *tx, size_t q, struct audit_row **ret,
-                    size_t *ret_n) {
+void audit_rows_of(const struct db_tx *tx, size_t q, struct arena *arena, struct audit_row **ret,
+                   size_t *ret_n) {
     size_t n = db_rows(tx, q);
     struct audit_row *rows = arena_alloc(arena, n * sizeof *rows);
     for (size_t i = 0; i < n; i++) {
@@ -72,6 +72,6 @@ int audit_list(struct db *db, struct str user_id, int64_t before_us, struct str 
     if (db_tx_run(tx, err) < 0) {
         return -(int)err->code;
     }
-    rows_of(arena, tx, q, ret, ret_n);
+    audit_rows_of(tx, q, arena, ret, ret_n);
     return 0;
 }

@@ -36,3 +36,7 @@ struct audit_row {
 may_yield int audit_list(struct db *db, struct str user_id, int64_t before_us, struct str before_id,
                          size_t max, struct arena *arena, struct audit_row **ret, size_t *ret_n,
                          struct err *err) must_check;
+/* For store/: the rows of a statement that names the columns in the order of struct audit_row, with
+ * the time third. */
+void audit_rows_of(const struct db_tx *tx, size_t statement, struct arena *arena,
+                   struct audit_row **ret, size_t *ret_n);

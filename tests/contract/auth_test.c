@@ -47,8 +47,14 @@ static struct str add_key(struct instance *i, const char *user, const char *role
                           .user_id = str_z(user),
                           .profile_name = str_z(role),
                           .created_us = clock_now_us()};
-    CHECK_OK(key_insert(i->f.db, &row, &i->f.err), &i->f.err);
+    CHECK_OK(key_insert(i->f.db, &row, STR("cli"), &i->f.err), &i->f.err);
     return arena_str(&i->f.arena, secret_reveal(key));
+}
+
+/* Past the instance, as another process would. */
+static int revoke_one(struct instance *i, struct str hash, struct key_row *ret) {
+    struct key_order order = {.hash_prefix = hash, .actor = STR("cli")};
+    return key_revoke(i->f.db, &order, false, &i->f.arena, ret, &i->f.err);
 }
 
 TEST(roles_have_the_names_of_the_table) {
@@ -95,7 +101,7 @@ static void open_until_there_is_a_key(struct test_backend *backend) {
     struct key_row row;
     char hash[SHA256_HEX + 1];
     crypto_sha256_hex(key, hash);
-    REQUIRE_OK(key_revoke(i.f.db, str_z(hash), &i.f.arena, &row, &i.f.err), &i.f.err);
+    REQUIRE_OK(revoke_one(&i, str_z(hash), &row), &i.f.err);
     REQUIRE_OK(start(&i, NULL, true), &i.f.err); /* a revoked key is no open door */
     CHECK_INT(auth_mode(i.auth), AUTH_TABLE);
     CHECK_FAILS(check(&i, key, STR_EMPTY, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
@@ -208,7 +214,7 @@ BOTH_BACKENDS(a_session_goes_with_its_logout_and_its_key) {
     REQUIRE_OK(auth_logout(i.auth, first, &i.f.err), &i.f.err);
     CHECK_FAILS(check(&i, STR_EMPTY, first, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
     crypto_sha256_hex(key, hash);
-    REQUIRE_OK(key_revoke(i.f.db, str_z(hash), &i.f.arena, &row, &i.f.err), &i.f.err);
+    REQUIRE_OK(revoke_one(&i, str_z(hash), &row), &i.f.err);
     CHECK_FAILS(check(&i, STR_EMPTY, second, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
     CHECK_FAILS(check(&i, STR_EMPTY, str_z(hash), "p", &p), &i.f.err, ERR_UNAUTHORIZED);
 }
@@ -275,4 +281,67 @@ BOTH_BACKENDS(use_is_noted_and_the_cache_bridges_an_outage) {
     CHECK_OK(check(&i, key, STR_EMPTY, "p", &p), &i.f.err);
     CHECK_STR(p.user_id, "ann");
     db_fail_at(i.f.db, 0, ERR_UNAVAILABLE, false);
+}
+
+BOTH_BACKENDS(a_revoked_key_is_forgotten_at_once_where_it_is_told) {
+    struct instance i cleanup(instance_done) = {0};
+    struct principal p;
+    struct str key, token;
+    struct key_row row;
+    char hash[SHA256_HEX + 1];
+    int64_t expires;
+    REQUIRE(fixture_open(&i.f, backend));
+    begin_with_key(&i, &key);
+    REQUIRE_OK(auth_login(i.auth, key, STR("p"), &i.f.arena, &token, &expires, &i.f.err), &i.f.err);
+    REQUIRE_OK(check(&i, key, STR_EMPTY, "p", &p), &i.f.err);
+    REQUIRE_OK(check(&i, STR_EMPTY, token, "p", &p), &i.f.err);
+    crypto_sha256_hex(key, hash);
+    REQUIRE_OK(revoke_one(&i, str_z(hash), &row), &i.f.err);
+    REQUIRE_OK(check(&i, key, STR_EMPTY, "p", &p), &i.f.err); /* nobody told */
+    auth_key_changed(i.auth, STR("ann"), str_z(hash));
+    CHECK_FAILS(check(&i, key, STR_EMPTY, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
+    CHECK_FAILS(check(&i, STR_EMPTY, token, "p", &p), &i.f.err, ERR_UNAUTHORIZED);
+}
+
+BOTH_BACKENDS(another_process_hears_of_a_revoked_key) {
+    struct instance i cleanup(instance_done) = {0};
+    struct principal p;
+    struct str key;
+    struct key_row row;
+    char hash[SHA256_HEX + 1];
+    REQUIRE(fixture_open(&i.f, backend));
+    begin_with_key(&i, &key);
+    struct user_epochs *here = user_epochs_new(i.f.db), *there = user_epochs_new(i.f.db);
+    auth_use_epochs(i.auth, here);
+    REQUIRE_OK(user_epochs_start(here, &i.f.err), &i.f.err);
+    REQUIRE_OK(check(&i, key, STR_EMPTY, "p", &p), &i.f.err);
+    crypto_sha256_hex(key, hash);
+    REQUIRE_OK(revoke_one(&i, str_z(hash), &row), &i.f.err);
+    int rc = 0;
+    for (int n = 0; n < 500 && rc == 0; n++) {
+        user_epoch_changed(there, STR("ann"));
+        fiber_sleep(10);
+        rc = check(&i, key, STR_EMPTY, "p", &p);
+    }
+    CHECK_INT(rc, -ERR_UNAUTHORIZED);
+    user_epochs_free(here);
+    user_epochs_free(there);
+}
+
+BOTH_BACKENDS(looking_again_is_neither_a_guess_nor_a_use) {
+    struct instance i cleanup(instance_done) = {0};
+    struct principal p;
+    struct str key;
+    struct key_row row;
+    char hash[SHA256_HEX + 1];
+    REQUIRE(fixture_open(&i.f, backend));
+    begin_with_key(&i, &key);
+    crypto_sha256_hex(key, hash);
+    REQUIRE_OK(auth_recheck(i.auth, key, STR_EMPTY, &i.f.arena, &p, &i.f.err), &i.f.err);
+    REQUIRE_OK(key_get(i.f.db, str_z(hash), &i.f.arena, &row, &i.f.err), &i.f.err);
+    CHECK_INT(row.last_used_us, 0);
+    for (int n = 0; n < 20; n++) {
+        CHECK_FAILS(auth_recheck(i.auth, STR("old"), STR_EMPTY, &i.f.arena, &p, &i.f.err), &i.f.err,
+                    ERR_UNAUTHORIZED);
+    }
 }

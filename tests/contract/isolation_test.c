@@ -267,25 +267,42 @@ TEST_FIBER(no_table_gives_a_row_to_another_user) {
     test_backend_close(&backend);
 }
 
-/* The views past the fences show ids and times, and cannot be written through. */
-TEST_FIBER(views_past_the_fences_show_ids_only) {
+/* The views past the fences show ids, times and amounts, and the audit trail; they cannot be
+ * written through. */
+TEST_FIBER(views_past_the_fences_show_what_they_must_only) {
+    static const char *const writes[] = {"UPDATE open_turns SET state = 'done'",
+                                         "DELETE FROM event_ages",
+                                         "UPDATE user_overview SET threads = 0",
+                                         "DELETE FROM usage_amounts",
+                                         "DELETE FROM audit_trail",
+                                         "UPDATE audit_trail SET actor = 'me'",
+                                         "INSERT INTO audit_trail VALUES ('" VICTIM
+                                         "', 'i', now(), 'a', 'b', 'c', '{}')"};
     struct test_backend backend;
     struct fixture f cleanup(fixture_close) = {0};
     REQUIRE(test_backend_open(DB_POSTGRES, &backend));
     if (fixture_open(&f, &backend)) {
         PGconn *conn = connect_as_gateway(backend.url);
-        PGresult *r = PQexec(conn, "SELECT string_agg(table_name || '.' || column_name, ' ' ORDER "
-                                   "BY table_name, ordinal_position) FROM "
-                                   "information_schema.columns WHERE table_schema = 'public' AND "
-                                   "table_name IN (SELECT viewname FROM pg_views)");
+        PGresult *r = PQexec(
+            conn, "SELECT string_agg(view, '; ' ORDER BY view) FROM (SELECT table_name || ': ' || "
+                  "string_agg(column_name, ' ' ORDER BY ordinal_position) AS view FROM "
+                  "information_schema.columns WHERE table_schema = 'public' AND table_name IN "
+                  "(SELECT viewname FROM pg_views) GROUP BY table_name) v");
         CHECK_STR(str_z(PQgetvalue(r, 0, 0)),
-                  "event_ages.user_id event_ages.turn_id event_ages.last_seq event_ages.created_at "
-                  "event_ages.ended_at open_turns.user_id open_turns.turn_id open_turns.thread_id "
-                  "open_turns.position open_turns.state open_turns.lease_owner "
-                  "open_turns.lease_until");
+                  "audit_trail: user_id id created_at actor action subject detail; "
+                  "event_ages: user_id turn_id last_seq created_at ended_at; "
+                  "open_turns: user_id turn_id thread_id position state lease_owner lease_until; "
+                  "usage_amounts: user_id created_at provider model key_owner input_tokens "
+                  "output_tokens cached_input_tokens cache_write_tokens reasoning_tokens "
+                  "cost_microusd; "
+                  "user_overview: user_id created_at valid_keys threads last_activity_at "
+                  "input_tokens output_tokens");
         PQclear(r);
-        check_refused(conn, "open_turns", "nobody", "BEGIN; UPDATE open_turns SET state = 'done'");
-        check_refused(conn, "event_ages", "nobody", "BEGIN; DELETE FROM event_ages");
+        for (size_t i = 0; i < ARRAY_LEN(writes); i++) {
+            char text[256];
+            snprintf(text, sizeof text, "BEGIN; %s", writes[i]);
+            check_refused(conn, "a view", "nobody", text);
+        }
         PQfinish(conn);
     }
     fixture_close(&f);

@@ -305,7 +305,12 @@ static int add_key(struct fixture *f, struct str hash) {
                           .label = STR("laptop"),
                           .created_us = 1000000,
                           .allow_operator_llm = true};
-    return key_insert(f->db, &row, &f->err);
+    return key_insert(f->db, &row, STR("cli"), &f->err);
+}
+
+static int revoke_one(struct fixture *f, struct str prefix, struct key_row *ret) {
+    struct key_order order = {.hash_prefix = prefix, .actor = STR("cli")};
+    return key_revoke(f->db, &order, false, &f->arena, ret, &f->err);
 }
 
 BOTH_BACKENDS(keys_are_kept_by_their_hashes) {
@@ -330,16 +335,18 @@ BOTH_BACKENDS(keys_are_kept_by_their_hashes) {
     CHECK_INT(row.last_used_us, 0);
     CHECK_INT(row.created_us, 1000000);
     REQUIRE_OK(key_touch(f.db, a, 5000000, &f.err), &f.err);
-    REQUIRE_OK(key_set_operator_llm(f.db, a, false, &f.err), &f.err);
+    struct key_change no_operator = {.sets_operator_llm = true};
+    struct key_order order = {.hash_prefix = a, .actor = STR("cli")};
+    REQUIRE_OK(key_change(f.db, &order, &no_operator, &f.arena, &row, &f.err), &f.err);
     REQUIRE_OK(key_get(f.db, a, &f.arena, &row, &f.err), &f.err);
     CHECK_INT(row.last_used_us, 5000000);
     CHECK(!row.allow_operator_llm);
     CHECK_FAILS(key_get(f.db, hash_of(&f, "c"), &f.arena, &row, &f.err), &f.err, ERR_NOT_FOUND);
-    CHECK_FAILS(key_revoke(f.db, STR("aaaaaaaa"), &f.arena, &row, &f.err), &f.err, ERR_CONFLICT);
-    CHECK_FAILS(key_revoke(f.db, STR("aaaaaaa"), &f.arena, &row, &f.err), &f.err, ERR_INVALID);
-    CHECK_FAILS(key_revoke(f.db, STR("aaaaaaa%"), &f.arena, &row, &f.err), &f.err, ERR_INVALID);
-    CHECK_FAILS(key_revoke(f.db, STR("bbbbbbbb"), &f.arena, &row, &f.err), &f.err, ERR_NOT_FOUND);
-    REQUIRE_OK(key_revoke(f.db, STR("aaaaaaaa2"), &f.arena, &row, &f.err), &f.err);
+    CHECK_FAILS(revoke_one(&f, STR("aaaaaaaa"), &row), &f.err, ERR_CONFLICT);
+    CHECK_FAILS(revoke_one(&f, STR("aaaaaaa"), &row), &f.err, ERR_INVALID);
+    CHECK_FAILS(revoke_one(&f, STR("aaaaaaa%"), &row), &f.err, ERR_INVALID);
+    CHECK_FAILS(revoke_one(&f, STR("bbbbbbbb"), &row), &f.err, ERR_NOT_FOUND);
+    REQUIRE_OK(revoke_one(&f, STR("aaaaaaaa2"), &row), &f.err);
     CHECK(row.is_revoked && str_eq(row.key_hash, b));
     REQUIRE_OK(key_list(f.db, &f.arena, &rows, &n, &f.err), &f.err);
     REQUIRE(n == 2);
@@ -365,7 +372,7 @@ BOTH_BACKENDS(sessions_end_by_time_and_with_their_key) {
     CHECK_INT(row.user_id.n, 0);
     REQUIRE_OK(sessions_sweep(f.db, 1500, &f.err), &f.err);
     CHECK_INT(number_of(&f, &count), 2);
-    REQUIRE_OK(key_revoke(f.db, key, &f.arena, &row, &f.err), &f.err);
+    REQUIRE_OK(revoke_one(&f, key, &row), &f.err);
     CHECK_FAILS(session_get(f.db, STR("s2"), 20, &f.arena, &row, &f.err), &f.err, ERR_NOT_FOUND);
     REQUIRE_OK(session_insert(f.db, STR("s4"), key, 10, 2000, &f.err), &f.err);
     CHECK_FAILS(session_get(f.db, STR("s4"), 20, &f.arena, &row, &f.err), &f.err, ERR_NOT_FOUND);
