@@ -4,6 +4,7 @@
 
 #include "api/json_input.h"
 #include "api/route.h"
+#include "base/clock.h"
 #include "store/threads.h"
 
 int call_fail(struct call *c, const struct problem *p, struct err *err, const char *fmt, ...) {
@@ -96,6 +97,33 @@ int call_query_int(struct call *c, const char *name, int64_t min, int64_t max, i
                        (long long)min, (long long)max);
     }
     *ret = value;
+    return 0;
+}
+
+int call_query_cursor(struct call *c, int64_t *ret_us, struct str *ret_name, struct err *err) {
+    struct str cursor = {0};
+    if (call_query(c, "cursor", CALL_MAX_ID_BYTES + 32, &cursor, err) < 0) {
+        return -(int)err->code;
+    }
+    if (!cursor.p) {
+        return 0;
+    }
+    struct str name = cursor;
+    if (!str_to_i64(str_cut(&name, '.'), ret_us) || *ret_us <= 0 || !call_id_valid(name)) {
+        return err_set(err, ERR_INVALID, "cursor: must be a next_cursor the gateway gave");
+    }
+    *ret_name = name;
+    return 0;
+}
+
+int call_query_time(struct call *c, const char *name, int64_t *ret, struct err *err) {
+    struct str text = {0};
+    if (call_query(c, name, 40, &text, err) < 0) {
+        return -(int)err->code;
+    }
+    if (text.p && !clock_parse(text, ret)) {
+        return err_set(err, ERR_INVALID, "%s: must be a time such as 2026-01-31T00:00:00Z", name);
+    }
     return 0;
 }
 

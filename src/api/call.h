@@ -35,6 +35,12 @@ int call_query(struct call *c, const char *name, size_t max_bytes, struct str *r
     must_check;
 int call_query_int(struct call *c, const char *name, int64_t min, int64_t max, int64_t *ret,
                    struct err *err) must_check;
+/* A page's beginning, "<time>.<name>" as json_put_cursor writes it: a time in microseconds and a
+ * name a client may give. Absent: 0 and *ret_name stays. */
+int call_query_cursor(struct call *c, int64_t *ret_us, struct str *ret_name, struct err *err)
+    must_check;
+/* A time such as 2026-01-31T00:00:00Z; absent: *ret stays. */
+int call_query_time(struct call *c, const char *name, int64_t *ret, struct err *err) must_check;
 /* The id in the path; ERR_NOT_FOUND when it can't be one. */
 int call_id(const struct call *c, size_t i, struct str *ret, struct err *err) must_check;
 /* A name a client may give a thread or a turn. */

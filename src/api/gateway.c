@@ -29,6 +29,7 @@ void gateway_init(struct gateway *g) {
     g->allowed_origins = split_origins(g->profile->allowed_origins);
     g->db_healthy = true;
     fiber_scope_init(&g->sockets);
+    list_init(&g->ws_sessions);
 }
 
 void gateway_stop(struct gateway *g) {

@@ -25,7 +25,10 @@ struct gateway {
     /* gateway_init makes the rest. */
     int64_t started_us; /* monotonic */
     struct metrics *metrics;
-    struct fiber_scope sockets;    /* what WebSocket sessions do */
+    struct fiber_scope sockets; /* what WebSocket sessions do */
+    struct list ws_sessions;    /* the open ones; see ws_watch.c */
+    size_t n_ws_sessions;
+    struct fiber *ws_watcher;      /* NULL: none runs */
     const char **allowed_origins;  /* of the profile, NULL-terminated */
     int64_t pinged_us, latency_us; /* health's look at the database, and its result */
     bool db_healthy;

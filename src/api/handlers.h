@@ -24,10 +24,26 @@ may_yield int handle_logout(struct call *c, struct err *err) must_check;
 may_yield int handle_me(struct call *c, struct err *err) must_check;
 /* models.c */
 may_yield int handle_models(struct call *c, struct err *err) must_check;
-may_yield int handle_usage(struct call *c, struct err *err) must_check;
 /* operation.c */
 may_yield int handle_health(struct call *c, struct err *err) must_check;
 may_yield int handle_metrics(struct call *c, struct err *err) must_check;
+/* usage.c */
+may_yield int handle_usage(struct call *c, struct err *err) must_check;
+may_yield int handle_admin_usage(struct call *c, struct err *err) must_check;
+/* keys.c */
+may_yield int handle_key_list(struct call *c, struct err *err) must_check;
+may_yield int handle_key_create(struct call *c, struct err *err) must_check;
+may_yield int handle_key_revoke(struct call *c, struct err *err) must_check;
+may_yield int handle_admin_key_list(struct call *c, struct err *err) must_check;
+may_yield int handle_admin_key_create(struct call *c, struct err *err) must_check;
+may_yield int handle_admin_key_revoke(struct call *c, struct err *err) must_check;
+may_yield int handle_admin_key_change(struct call *c, struct err *err) must_check;
+/* sessions.c */
+may_yield int handle_session_list(struct call *c, struct err *err) must_check;
+may_yield int handle_session_end(struct call *c, struct err *err) must_check;
+/* admin.c */
+may_yield int handle_admin_users(struct call *c, struct err *err) must_check;
+may_yield int handle_admin_audit(struct call *c, struct err *err) must_check;
 /* openapi.c */
 may_yield int handle_openapi(struct call *c, struct err *err) must_check;
 /* page.c */

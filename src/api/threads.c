@@ -3,7 +3,7 @@
 
 #include "api/handlers.h"
 #include "api/input.h"
-#include "base/clock.h"
+#include "api/json_output.h"
 #include "base/id.h"
 
 enum {
@@ -18,26 +18,6 @@ enum {
 };
 
 /* ---- threads as JSON ---- */
-
-static void write_time(struct jsonw *w, const char *key, int64_t us) {
-    char iso[CLOCK_ISO_LEN + 1];
-    if (us == 0) {
-        jsonw_key(w, key);
-        jsonw_null(w);
-        return;
-    }
-    clock_iso(us, iso);
-    jsonw_kstrz(w, key, iso);
-}
-
-static void write_text(struct jsonw *w, const char *key, struct str text) {
-    if (text.n) {
-        jsonw_kstr(w, key, text);
-    } else {
-        jsonw_key(w, key);
-        jsonw_null(w);
-    }
-}
 
 static void write_open_turn(struct jsonw *w, const struct thread_row *t) {
     jsonw_key(w, "open_turn");
@@ -55,14 +35,14 @@ static void write_open_turn(struct jsonw *w, const struct thread_row *t) {
 static void write_thread_members(struct jsonw *w, const struct thread_row *t) {
     jsonw_object(w);
     jsonw_kstr(w, "id", t->id);
-    write_text(w, "title", t->title);
+    json_put_text(w, "title", t->title);
     jsonw_kstr(w, "agent", t->agent);
-    write_text(w, "skill", t->skill);
-    write_text(w, "model_provider", t->model_provider);
-    write_text(w, "forked_from", t->forked_from);
-    write_time(w, "created_at", t->created_us);
-    write_time(w, "updated_at", t->updated_us);
-    write_time(w, "archived_at", t->archived_us);
+    json_put_text(w, "skill", t->skill);
+    json_put_text(w, "model_provider", t->model_provider);
+    json_put_text(w, "forked_from", t->forked_from);
+    json_put_time(w, "created_at", t->created_us);
+    json_put_time(w, "updated_at", t->updated_us);
+    json_put_time(w, "archived_at", t->archived_us);
     jsonw_kint(w, "message_count", t->message_seq);
     jsonw_kint(w, "total_input_tokens", t->total_input_tokens);
     jsonw_kint(w, "total_output_tokens", t->total_output_tokens);
@@ -85,31 +65,6 @@ static int respond_thread(struct call *c, struct str id, int status, struct err 
 
 /* ---- the list ---- */
 
-/* "<time>.<id>" of the last thread of the page before. */
-static int read_cursor(struct call *c, int64_t *ret_us, struct str *ret_id, struct err *err) {
-    struct str cursor = {0};
-    if (call_query(c, "cursor", CALL_MAX_ID_BYTES + 32, &cursor, err) < 0) {
-        return -(int)err->code;
-    }
-    if (!cursor.p) {
-        return 0;
-    }
-    struct str id = cursor;
-    if (!str_to_i64(str_cut(&id, '.'), ret_us) || *ret_us <= 0 || !thread_id_valid(id)) {
-        return err_set(err, ERR_INVALID, "cursor: must be a next_cursor the gateway gave");
-    }
-    *ret_id = id;
-    return 0;
-}
-
-static void write_next_cursor(struct jsonw *w, const struct thread_row *last) {
-    struct strbuf cursor cleanup(strbuf_done) = STRBUF(CALL_MAX_ID_BYTES + 32);
-    strbuf_add_i64(&cursor, last->updated_us);
-    strbuf_addc(&cursor, '.');
-    strbuf_add(&cursor, last->id);
-    jsonw_kstr(w, "next_cursor", strbuf_str(&cursor));
-}
-
 int handle_thread_list(struct call *c, struct err *err) {
     struct strbuf out cleanup(strbuf_done) = STRBUF(1024 * 1024);
     struct thread_row *rows;
@@ -118,7 +73,7 @@ int handle_thread_list(struct call *c, struct err *err) {
     size_t n;
     if (call_query_int(c, "limit", 1, LIST_MAX, &limit, err) < 0 ||
         call_query_int(c, "archived", 0, 1, &archived, err) < 0 ||
-        read_cursor(c, &before_us, &before_id, err) < 0 ||
+        call_query_cursor(c, &before_us, &before_id, err) < 0 ||
         thread_list(c->gateway->db, c->principal.user_id, archived, before_us, before_id,
                     (size_t)limit + 1, &c->arena, &rows, &n, err) < 0) {
         return -(int)err->code;
@@ -134,7 +89,7 @@ int handle_thread_list(struct call *c, struct err *err) {
     }
     jsonw_end_array(&w);
     if (n > shown) {
-        write_next_cursor(&w, &rows[shown - 1]);
+        json_put_cursor(&w, rows[shown - 1].updated_us, rows[shown - 1].id);
     }
     jsonw_end_object(&w);
     return call_respond(c, 200, &out, err);
@@ -211,7 +166,7 @@ static void write_message(struct jsonw *w, const struct thread_message *m) {
     jsonw_kint(w, "seq", m->seq);
     jsonw_kstr(w, "id", m->id);
     jsonw_kstr(w, "turn_id", m->turn_id);
-    write_time(w, "created_at", m->created_us);
+    json_put_time(w, "created_at", m->created_us);
     if (m->json.n > 2 && m->json.p[0] == '{') {
         strbuf_addc(w->out, ',');
         strbuf_add(w->out, str_head(str_skip(m->json, 1), m->json.n - 2));
@@ -308,7 +263,7 @@ int handle_thread_checkpoints(struct call *c, struct err *err) {
         jsonw_kstr(&w, "turn_state", points[i].turn_state);
         jsonw_kint(&w, "position", points[i].position);
         jsonw_kint(&w, "message_seq", points[i].message_seq);
-        write_time(&w, "created_at", points[i].created_us);
+        json_put_time(&w, "created_at", points[i].created_us);
         jsonw_end_object(&w);
     }
     jsonw_end_array(&w);

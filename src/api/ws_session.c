@@ -127,6 +127,7 @@ static void on_close(struct websocket *ws, unsigned code, void *context) {
     (void)ws;
     (void)code;
     s->ws = NULL;
+    ws_watch_remove(s);
     drop_inbox(s);
     ws_unfollow_all(s);
     if (s->worker) {
@@ -164,7 +165,12 @@ int handle_ws(struct call *c, struct err *err) {
                                         .deflate = true,
                                         .allowed_origins = c->gateway->allowed_origins};
     struct strbuf hello cleanup(strbuf_done) = STRBUF(MAX_FRAME_BYTES);
+    if (ws_watch_add(s, err) < 0) {
+        ws_session_unref(s);
+        return -(int)err->code;
+    }
     if (websocket_accept(c->request, &options, &s->ws, err) < 0) {
+        ws_watch_remove(s);
         ws_session_unref(s);
         c->problem = err->code == ERR_PROTOCOL ? &problem_upgrade_required : NULL;
         return -(int)err->code;

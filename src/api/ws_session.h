@@ -10,9 +10,12 @@ struct ws_session {
     struct gateway *gateway;
     struct websocket *ws; /* NULL once closed */
     unsigned refs;
+    struct list in_gateway;
     struct str user_id, peer;
     struct secret *key,
-        *cookie; /* to be checked again: a key may be revoked while a socket lives */
+        *cookie;         /* to be checked again: a key may be revoked while a socket lives */
+    uint64_t seen_epoch; /* of the user, when the key was last looked at between frames */
+    int64_t seen_us;
     struct list subscriptions;
     unsigned n_subscriptions;
     struct list inbox; /* frames not processed yet */
@@ -35,6 +38,12 @@ int ws_follow(struct ws_session *s, struct str thread_id, struct str turn_id,
 bool ws_is_following(const struct ws_session *s, struct str turn_id);
 void ws_unfollow(struct ws_session *s, struct str turn_id);
 void ws_unfollow_all(struct ws_session *s);
+
+/* ws_watch.c: closes sockets whose key or session has ended. */
+int ws_watch_add(struct ws_session *s, struct err *err) must_check;
+void ws_watch_remove(struct ws_session *s);
+/* At once those of a user; empty: all. After the change was made known to g->auth. */
+may_yield void ws_watch_look(struct gateway *g, struct str user_id);
 
 /* ws_commands.c: processes one frame. ERR_UNAUTHORIZED ends the session; other failures were told
  * to the client. */
