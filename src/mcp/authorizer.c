@@ -280,7 +280,7 @@ static int ask_user(const struct grant *g, struct err *err, const char *what) {
                         link cleanup(strbuf_done) = STRBUF(4096);
     struct err ignored, probe;
     strbuf_addf(&plain, "%zu:%s%s", strlen(g->user_id), g->user_id, g->server);
-    strbuf_addf(&link, "%s/oauth/start/", a->public_url);
+    strbuf_addf(&link, "%s/oauth/start?link=", a->public_url);
     if (vault_seal(a->vault, "mcp link", strbuf_str(&plain), &link, &ignored) == 0) {
         (void)err_set(&probe, ERR_UNAUTHORIZED, "%s %s: open %s", g->server, what, strbuf_z(&link));
         if (str_ends(str_z(probe.msg), strbuf_str(&link))) {
