@@ -6,7 +6,6 @@
 #include "auth/vault.h"
 #include "event/run.h"
 #include "graph/turn.h"
-#include "mcp/authorizer.h"
 #include "net/http_server.h"
 #include "profile/profile.h"
 
@@ -18,7 +17,6 @@ struct gateway {
     struct auth *auth;
     struct user_epochs *epochs;
     struct vault *vault;
-    struct authorizers *authorizers;
     struct runs *runs;
     struct turn_engine *engine;
     const char *version;              /* "0.1.0" */

@@ -29,7 +29,6 @@ struct serve {
     struct auth *auth;
     struct user_epochs *epochs;
     struct vault *vault;
-    struct authorizers *authorizers;
     struct runs *runs;
     struct tool_registry *tools;
     struct turn_engine *engine;
@@ -111,7 +110,6 @@ static int start_http(struct serve *s, struct err *err) {
                                   .auth = s->auth,
                                   .epochs = s->epochs,
                                   .vault = s->vault,
-                                  .authorizers = s->authorizers,
                                   .runs = s->runs,
                                   .engine = s->engine,
                                   .version = ADJUTANT_VERSION};
@@ -155,8 +153,6 @@ static int start(struct serve *s) {
         return cli_fail(EXIT_FAILED, &err);
     }
     s->has_client = true;
-    s->authorizers = authorizers_new(&(struct authorizers_options){
-        .vault = s->vault, .epochs = s->epochs, .db = s->db, .public_url = s->profile->public_url});
     if (start_turns(s, &err) < 0) {
         return cli_fail(EXIT_DATABASE, &err);
     }
@@ -187,7 +183,6 @@ static void stop(struct serve *s) {
     }
     http_server_free(s->server);
     gateway_done(&s->gateway);
-    authorizers_free(s->authorizers);
     if (s->has_client) {
         http_client_stop();
     }
