@@ -100,20 +100,21 @@ int call_query_int(struct call *c, const char *name, int64_t min, int64_t max, i
     return 0;
 }
 
-int call_query_cursor(struct call *c, int64_t *ret_us, struct str *ret_name, struct err *err) {
-    struct str cursor = {0};
-    if (call_query(c, "cursor", CALL_MAX_ID_BYTES + 32, &cursor, err) < 0) {
-        return -(int)err->code;
-    }
-    if (!cursor.p) {
-        return 0;
-    }
+int call_read_cursor(struct str cursor, int64_t *ret_us, struct str *ret_name, struct err *err) {
     struct str name = cursor;
     if (!str_to_i64(str_cut(&name, '.'), ret_us) || *ret_us <= 0 || !call_id_valid(name)) {
         return err_set(err, ERR_INVALID, "cursor: must be a next_cursor the gateway gave");
     }
     *ret_name = name;
     return 0;
+}
+
+int call_query_cursor(struct call *c, int64_t *ret_us, struct str *ret_name, struct err *err) {
+    struct str cursor = {0};
+    if (call_query(c, "cursor", CALL_MAX_CURSOR_BYTES, &cursor, err) < 0) {
+        return -(int)err->code;
+    }
+    return cursor.p ? call_read_cursor(cursor, ret_us, ret_name, err) : 0;
 }
 
 int call_query_time(struct call *c, const char *name, int64_t *ret, struct err *err) {

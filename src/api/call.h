@@ -7,7 +7,12 @@
 
 struct route;
 
-enum { CALL_MAX_PARAMS = 2, CALL_MAX_REPLY_BYTES = 64 * 1024 * 1024, CALL_MAX_ID_BYTES = 128 };
+enum {
+    CALL_MAX_PARAMS = 2,
+    CALL_MAX_REPLY_BYTES = 64 * 1024 * 1024,
+    CALL_MAX_ID_BYTES = 128,
+    CALL_MAX_CURSOR_BYTES = CALL_MAX_ID_BYTES + 32
+};
 
 struct call {
     struct gateway *gateway;
@@ -38,6 +43,8 @@ int call_query_int(struct call *c, const char *name, int64_t min, int64_t max, i
 /* A page's beginning, "<time>.<name>" as json_put_cursor writes it: a time in microseconds and a
  * name a client may give. Absent: 0 and *ret_name stays. */
 int call_query_cursor(struct call *c, int64_t *ret_us, struct str *ret_name, struct err *err)
+    must_check;
+int call_read_cursor(struct str cursor, int64_t *ret_us, struct str *ret_name, struct err *err)
     must_check;
 /* A time such as 2026-01-31T00:00:00Z; absent: *ret stays. */
 int call_query_time(struct call *c, const char *name, int64_t *ret, struct err *err) must_check;

@@ -10,6 +10,7 @@
 #include "profile/profile.h"
 
 struct metrics;
+struct mcp_face;
 
 struct gateway {
     const struct profile *profile;
@@ -19,8 +20,10 @@ struct gateway {
     struct vault *vault;
     struct runs *runs;
     struct turn_engine *engine;
-    const char *version;              /* "0.1.0" */
-    const struct http_server *server; /* for statistics; NULL until it was started */
+    const struct tool_registry *tools; /* the built-in ones */
+    struct mcp_face *mcp;              /* made after gateway_init: mcp_face_new */
+    const char *version;               /* "0.1.0" */
+    const struct http_server *server;  /* for statistics; NULL until it was started */
 
     /* gateway_init makes the rest. */
     int64_t started_us; /* monotonic */

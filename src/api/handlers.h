@@ -44,6 +44,8 @@ may_yield int handle_session_end(struct call *c, struct err *err) must_check;
 /* admin.c */
 may_yield int handle_admin_users(struct call *c, struct err *err) must_check;
 may_yield int handle_admin_audit(struct call *c, struct err *err) must_check;
+/* mcp.c */
+may_yield int handle_mcp(struct call *c, struct err *err) must_check;
 /* openapi.c */
 may_yield int handle_openapi(struct call *c, struct err *err) must_check;
 /* page.c */

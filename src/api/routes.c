@@ -1,4 +1,5 @@
 #include "api/handlers.h"
+#include "api/mcp.h"
 #include "api/route.h"
 
 enum { SMALL = 64 * 1024, LARGE = 8 * 1024 * 1024 };
@@ -113,6 +114,16 @@ static const struct route table[] = {
     {"POST", "/agui", TO(agui), USER, .max_body_bytes = LARGE, .tag = "protocols",
      .summary = "AG-UI 1.0: RunAgentInput in, events out", .request = "RunAgentInput",
      .response = "EventStream", .status = 200},
+    {"POST", "/mcp", TO(mcp), PUBLIC, .max_body_bytes = MCP_FACE_MAX_BODY_BYTES, .tag = "protocols",
+     .summary = "MCP over streamable HTTP: the assistant as tools; needs a key", .request = "Any",
+     .response = "Any", .status = 200},
+    {"GET", "/mcp", TO(mcp), PUBLIC, .tag = "protocols",
+     .summary = "MCP: the stream of a session of an earlier revision", .response = "EventStream",
+     .status = 200},
+    {"DELETE", "/mcp", TO(mcp), PUBLIC, .max_body_bytes = SMALL, .tag = "protocols",
+     .summary = "MCP: the end of a session of an earlier revision", .status = 204},
+    {"OPTIONS", "/mcp", TO(mcp), PUBLIC, .max_body_bytes = SMALL, .tag = "protocols",
+     .summary = "MCP: what pages elsewhere may send", .status = 204},
     {"GET", "/v1/models", TO(openai_models), USER, .tag = "openai",
      .summary = "The assistant as a list of models", .response = "Any", .status = 200},
     {"GET", "/v1/models/{id}", TO(openai_model), USER, .tag = "openai",

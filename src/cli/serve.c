@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/gateway.h"
+#include "api/mcp.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/banner.h"
@@ -112,8 +113,12 @@ static int start_http(struct serve *s, struct err *err) {
                                   .vault = s->vault,
                                   .runs = s->runs,
                                   .engine = s->engine,
+                                  .tools = s->tools,
                                   .version = ADJUTANT_VERSION};
     gateway_init(&s->gateway);
+    if (mcp_face_new(&s->gateway, &s->gateway.mcp, err) < 0) {
+        return -(int)err->code;
+    }
     const struct http_server_options options = {.address = s->profile->listen.p,
                                                 .reuse_port = s->reuse_port,
                                                 .max_connections = max_connections(),
@@ -166,6 +171,7 @@ static int start(struct serve *s) {
 
 static void stop(struct serve *s) {
     int64_t end_us = clock_mono_us() + STOP_GRACE_MS * INT64_C(1000);
+    mcp_face_stop(s->gateway.mcp);
     if (s->server) {
         http_server_stop(s->server, STOP_GRACE_MS / 2);
     }
@@ -182,6 +188,7 @@ static void stop(struct serve *s) {
         runs_free(s->runs);
     }
     http_server_free(s->server);
+    mcp_face_free(s->gateway.mcp);
     gateway_done(&s->gateway);
     if (s->has_client) {
         http_client_stop();

@@ -247,10 +247,10 @@ BOTH_BACKENDS(keys_are_read_in_pages_newest_first) {
 
 BOTH_BACKENDS(a_user_sees_and_ends_its_own_sessions_only) {
     struct fixture f cleanup(fixture_close) = {0};
-    struct session_owner me = {ME, STR_EMPTY}, with_shared = {ME, hash_of(&f, '9')};
     struct session_row *rows, row;
     size_t n;
     REQUIRE(fixture_open(&f, backend));
+    struct session_owner me = {ME, STR_EMPTY}, with_shared = {ME, hash_of(&f, '9')};
     struct str a = add_key(&f, 'a', ME, "admin"), b = add_key(&f, 'b', OTHER, "admin");
     REQUIRE_OK(session_insert(f.db, hash_of(&f, '1'), a, 10, 1000, &f.err), &f.err);
     REQUIRE_OK(session_insert(f.db, hash_of(&f, '2'), a, 20, 50, &f.err), &f.err);
