@@ -8,12 +8,13 @@ STAGES ?= style program flow
 LISTEN ?= $(or $(ADJUTANT_LISTEN),127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test check format bench fuzz valgrind clean
+.PHONY: help run demo build build-tests test check format bench fuzz valgrind clean
 
 help:
 	@echo 'make run     install what is missing, build, serve on http://$(LISTEN)'
 	@echo 'make demo    the same with a made-up model: everything works, no key is needed'
 	@echo 'make build   the program, at build/adjutant'
+	@echo 'make build-tests the conformance suite'"'"'s client and server under test, at build/tests/'
 	@echo 'make test    install what the tests need, build with sanitizers, run every test'
 	@echo 'make check   style: formatting, floors, names, shell scripts'
 	@echo 'make format  lay the C files out as the style has it'
@@ -30,6 +31,12 @@ build: packages-build
 	@$(MAKE) --no-print-directory $(RELEASE)/build.ninja
 	@ninja -C $(RELEASE) --quiet bin/adjutant
 	@install -m 755 $(RELEASE)/bin/adjutant build/adjutant
+
+build-tests: packages-build
+	@mkdir -p build/tests
+	@$(MAKE) --no-print-directory $(RELEASE)/build.ninja
+	@ninja -C $(RELEASE) --quiet tests/conformance/mcp_conformance_client tests/conformance/mcp_conformance_server
+	@install -m 755 $(RELEASE)/tests/conformance/mcp_conformance_client $(RELEASE)/tests/conformance/mcp_conformance_server build/tests/
 
 .PHONY: packages-%
 packages-%:

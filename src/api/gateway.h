@@ -6,6 +6,7 @@
 #include "auth/vault.h"
 #include "event/run.h"
 #include "graph/turn.h"
+#include "mcp/authorizer.h"
 #include "net/http_server.h"
 #include "profile/profile.h"
 
@@ -18,6 +19,7 @@ struct gateway {
     struct auth *auth;
     struct user_epochs *epochs;
     struct vault *vault;
+    struct authorizers *authorizers;
     struct runs *runs;
     struct turn_engine *engine;
     const struct tool_registry *tools; /* the built-in ones */

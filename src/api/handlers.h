@@ -24,6 +24,14 @@ may_yield int handle_logout(struct call *c, struct err *err) must_check;
 may_yield int handle_me(struct call *c, struct err *err) must_check;
 /* models.c */
 may_yield int handle_models(struct call *c, struct err *err) must_check;
+/* oauth.c */
+may_yield int handle_oauth_authorize(struct call *c, struct err *err) must_check;
+may_yield int handle_oauth_start(struct call *c, struct err *err) must_check;
+may_yield int handle_oauth_callback(struct call *c, struct err *err) must_check;
+may_yield int handle_oauth_client_metadata(struct call *c, struct err *err) must_check;
+/* notifications.c */
+may_yield int handle_notification_list(struct call *c, struct err *err) must_check;
+may_yield int handle_notification_read(struct call *c, struct err *err) must_check;
 /* operation.c */
 may_yield int handle_health(struct call *c, struct err *err) must_check;
 may_yield int handle_metrics(struct call *c, struct err *err) must_check;

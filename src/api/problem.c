@@ -28,6 +28,8 @@ const struct problem problem_body_timeout = {408, "timeout", "Request timeout", 
 const struct problem problem_upgrade_required = {426, "upgrade_required", "Upgrade required", 0};
 const struct problem problem_model_not_found = {404, "model_not_found", "No such model", 0};
 
+const struct problem problem_upstream = {502, "upstream", "The other server failed", 0, true};
+
 const struct problem *problem_of(enum err_code code) {
     return &by_code[code > 0 && code < (int)ARRAY_LEN(by_code) ? code : ERR_INTERNAL];
 }

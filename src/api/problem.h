@@ -20,6 +20,8 @@ const struct problem *problem_of_turn(struct str code);
 
 extern const struct problem problem_method_not_allowed, problem_unsupported_media_type,
     problem_body_timeout, problem_upgrade_required, problem_model_not_found;
+/* A server that the user asked us to talk to failed; the message is for people as it is. */
+extern const struct problem problem_upstream;
 
 /* The text for the peer: err's own below 500 and of turns, a general one else. */
 struct str problem_detail(const struct problem *p, const struct err *err);

@@ -96,6 +96,27 @@ static const struct route table[] = {
      .summary = "Who changed what, newest first", .query = "user limit cursor",
      .response = "AuditList", .status = 200},
 
+    /* servers that ask for authorization */
+    {"POST", "/api/connections/{server}/authorize", TO(oauth_authorize), USER,
+     .max_body_bytes = SMALL, .tag = "connections",
+     .summary = "The address at which the user permits the use of a server",
+     .response = "AuthorizationLink", .status = 200},
+    {"GET", "/oauth/start", TO(oauth_start), PUBLIC, .tag = "connections",
+     .summary = "A page that leads to a server's authorization", .query = "link",
+     .response = "Page", .status = 200},
+    {"GET", "/oauth/callback", TO(oauth_callback), PUBLIC, .tag = "connections",
+     .summary = "Where authorization servers send the user back", .query = "code state iss error",
+     .response = "Page", .status = 200},
+    {"GET", "/oauth/client-metadata.json", TO(oauth_client_metadata), PUBLIC, .tag = "connections",
+     .summary = "This instance as an OAuth client", .response = "Any", .status = 200},
+
+    /* notifications */
+    {"GET", "/api/notifications", TO(notification_list), USER, .tag = "notifications",
+     .summary = "What the user is told, unread first, newest first", .query = "limit cursor unread",
+     .response = "NotificationList", .status = 200},
+    {"POST", "/api/notifications/{id}/read", TO(notification_read), USER, .max_body_bytes = SMALL,
+     .tag = "notifications", .summary = "Mark a notification as read", .status = 204},
+
     /* operation */
     {"GET", "/api/health", TO(health), PUBLIC, .tag = "operation",
      .summary = "Liveness and readiness", .query = "live", .response = "Health", .status = 200},

@@ -30,6 +30,7 @@ struct serve {
     struct auth *auth;
     struct user_epochs *epochs;
     struct vault *vault;
+    struct authorizers *authorizers;
     struct runs *runs;
     struct tool_registry *tools;
     struct turn_engine *engine;
@@ -111,6 +112,7 @@ static int start_http(struct serve *s, struct err *err) {
                                   .auth = s->auth,
                                   .epochs = s->epochs,
                                   .vault = s->vault,
+                                  .authorizers = s->authorizers,
                                   .runs = s->runs,
                                   .engine = s->engine,
                                   .tools = s->tools,
@@ -158,6 +160,8 @@ static int start(struct serve *s) {
         return cli_fail(EXIT_FAILED, &err);
     }
     s->has_client = true;
+    s->authorizers = authorizers_new(&(struct authorizers_options){
+        .vault = s->vault, .epochs = s->epochs, .db = s->db, .public_url = s->profile->public_url});
     if (start_turns(s, &err) < 0) {
         return cli_fail(EXIT_DATABASE, &err);
     }
@@ -190,6 +194,7 @@ static void stop(struct serve *s) {
     http_server_free(s->server);
     mcp_face_free(s->gateway.mcp);
     gateway_done(&s->gateway);
+    authorizers_free(s->authorizers);
     if (s->has_client) {
         http_client_stop();
     }

@@ -29,7 +29,8 @@ struct http_reply {
     int64_t active_us; /* when something last went on, or waiting began */
     curl_off_t uploaded;
     int status;
-    bool fields_complete, fields_too_large, paused;
+    bool fields_complete, fields_too_large, paused, once;
+    struct str upload; /* what is still to be sent, of a body that is sent once */
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -186,7 +187,30 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
     return n;
 }
 
+static size_t on_upload(char *bytes, size_t size, size_t n, void *arg) {
+    struct http_reply *s = arg;
+    struct str piece = str_head(s->upload, size * n);
+    if (piece.n > 0) {
+        memcpy(bytes, piece.p, piece.n);
+    }
+    s->upload = str_skip(s->upload, piece.n);
+    return piece.n;
+}
+
 /* ---- preparing the handle: all that differs between requests is set each time ---- */
+
+/* libcurl sends a request again whose pooled connection was lost without an answer, unless it would
+ * need the body a second time and has no way to rewind it. */
+static void set_body(struct http_reply *s, struct str body) {
+    CURL *easy = s->transfer.easy;
+    bool once = s->once && body.n > 0;
+    s->upload = body;
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, once ? NULL : body.n ? body.p : "");
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, once ? on_upload : NULL);
+    curl_easy_setopt(easy, CURLOPT_READDATA, s);
+}
 
 static void set_method(struct http_reply *s, const char *method, struct str body) {
     CURL *easy = s->transfer.easy;
@@ -196,8 +220,7 @@ static void set_method(struct http_reply *s, const char *method, struct str body
                    strcmp(method, "PATCH") == 0;
     if (carries && !head) {
         known = "POST";
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.n ? body.p : "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+        set_body(s, body);
     } else {
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
@@ -230,6 +253,7 @@ static struct http_reply *reply_new(const struct http_call *call, size_t field_b
     s->window_bytes = call->window_bytes ? call->window_bytes : (size_t)WINDOW_BYTES;
     s->max_header_bytes =
         call->max_header_bytes ? call->max_header_bytes : (size_t)MAX_HEADER_BYTES;
+    s->once = call->once;
     s->unread = s->lent = STRBUF(s->window_bytes + CURL_MAX_WRITE_SIZE);
     s->idle_timeout_us = idle_ms * 1000;
     s->deadline_us = clock_mono_us() + total_ms * 1000;
@@ -486,6 +510,7 @@ void http_reply_close(struct http_reply *s) {
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(easy, CURLOPT_READDATA, NULL);
     http_engine_give(easy);
     secret_wipe(s->fields, s->fields_bytes);
     mem_free(s->fields);

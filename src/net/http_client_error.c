@@ -90,6 +90,7 @@ int http_transfer_error(const struct http_transfer *t, const char *detail, struc
     case CURLE_OPERATION_TIMEDOUT:
         return err_set(err, ERR_TIMEOUT, "no connection to %s in time", host);
     case CURLE_GOT_NOTHING:
+    case CURLE_SEND_FAIL_REWIND: /* it would have had to be sent again */
         return err_set(err, ERR_UNAVAILABLE, "%s closed the connection without an answer", host);
     case CURLE_PARTIAL_FILE:
         return err_set(err, ERR_UNAVAILABLE, "%s closed the connection in mid-response", host);

@@ -240,6 +240,36 @@ static bool split_address(struct str address, struct str *ret_host, int64_t *ret
            str_to_i64(str_skip(address, colon), ret_port) && *ret_port >= 0 && *ret_port <= 65535;
 }
 
+/* An origin: scheme, host, perhaps a port, no path. */
+static bool is_origin(struct str url) {
+    struct str rest = str_skip(url, str_starts(url, STR("https://")) ? 8 : 7);
+    for (size_t i = 0; i < rest.n; i++) {
+        if (rest.p[i] <= ' ' || rest.p[i] > '~' || strchr("/?#@\\\"<>", rest.p[i])) {
+            return false;
+        }
+    }
+    return rest.n && (str_starts(url, STR("https://")) || str_starts(url, STR("http://")));
+}
+
+static int read_public_url(struct load *l, struct str host, int64_t port, struct err *err) {
+    struct profile *p = l->p;
+    bool any = str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("::"));
+    struct str shown = any ? STR("127.0.0.1") : host;
+    bool bracketed = str_find_char(shown, ':') != SIZE_MAX;
+    p->public_url = arena_printf(&p->arena, "http://%s%.*s%s:%" PRId64, bracketed ? "[" : "",
+                                 STR_ARG(shown), bracketed ? "]" : "", port);
+    if (get_text(l, "ADJUTANT_PUBLIC_URL", &p->public_url, err) < 0) {
+        return -(int)err->code;
+    }
+    if (str_ends(p->public_url, STR("/"))) {
+        p->public_url.n--;
+    }
+    return is_origin(p->public_url)
+               ? 0
+               : bad("ADJUTANT_PUBLIC_URL", err,
+                     "must be https://host or https://host:port, without a path");
+}
+
 static int read_listen(struct load *l, const char *listen, struct err *err) {
     struct profile *p = l->p;
     struct str host;
@@ -254,7 +284,7 @@ static int read_listen(struct load *l, const char *listen, struct err *err) {
         return bad("ADJUTANT_LISTEN", err, "must be address:port, as 127.0.0.1:8080 or [::1]:8080");
     }
     p->loopback_only = is_loopback(host);
-    return 0;
+    return read_public_url(l, host, port, err);
 }
 
 /* ---- models ---- */

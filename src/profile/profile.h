@@ -15,11 +15,13 @@ enum { PROFILE_MAX_FALLBACKS = 8 };
 struct profile {
     struct arena arena; /* owns all views below */
 
-    struct str name;    /* PROFILE_NAME: "personal" */
-    struct str home;    /* ADJUTANT_HOME or --home; made with mode 0700 */
-    struct str listen;  /* ADJUTANT_LISTEN or --listen: "127.0.0.1:8080" */
-    bool loopback_only; /* every listen address is loopback */
-    bool demo;          /* ADJUTANT_DEMO: the provider is the bundled fake model */
+    struct str name;       /* PROFILE_NAME: "personal" */
+    struct str home;       /* ADJUTANT_HOME or --home; made with mode 0700 */
+    struct str listen;     /* ADJUTANT_LISTEN or --listen: "127.0.0.1:8080" */
+    bool loopback_only;    /* every listen address is loopback */
+    struct str public_url; /* ADJUTANT_PUBLIC_URL, where browsers reach us: "https://host"; else
+                              made of `listen` */
+    bool demo;             /* ADJUTANT_DEMO: the provider is the bundled fake model */
 
     struct str system_db_url; /* SYSTEM_DB_URL; empty: SQLite at <home>/adjutant.db */
     struct str

@@ -3,6 +3,8 @@
 static const struct profile_variable variables[] = {
     {"ADJUTANT_HOME", "the folder that keeps this instance's data", "~/.adjutant", false},
     {"ADJUTANT_LISTEN", "the address to serve on", "127.0.0.1:8080", false},
+    {"ADJUTANT_PUBLIC_URL", "where browsers reach this instance, https://...",
+     "http:// and ADJUTANT_LISTEN", false},
     {"PROFILE_NAME", "what this instance is called", "personal", false},
     {"SYSTEM_DB_URL", "PostgreSQL, postgres://...; unset: SQLite in the home folder", NULL, true},
     {"SYSTEM_DB_MIGRATE_URL", "the same database as the role that owns its tables", "SYSTEM_DB_URL",

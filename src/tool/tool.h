@@ -23,13 +23,20 @@ struct tool {
     const char *name, *description, *schema;
     bool repeatable;    /* read-only or idempotent: may be called again after a crash */
     int64_t timeout_ms; /* [30,000] */
-    /* Errors become results the model can read. Result in the arena; at most TOOL_RESULT_MAX_BYTES.
-     */
+    /* Errors become results the model can read. Result in the arena; text of at most
+     * TOOL_RESULT_MAX_BYTES, blocks of at most TOOL_RESULT_MAX_BLOCKS_BYTES. */
     int (*run)(const struct tool_call *call, struct arena *arena, struct tool_result *ret,
                void *context, struct err *err) may_yield;
     void *context;
 };
-enum { TOOL_RESULT_MAX_BYTES = 256 * 1024, TOOL_MAX_COUNT = 128 };
+enum {
+    TOOL_RESULT_MAX_BYTES = 256 * 1024,
+    TOOL_RESULT_MAX_IMAGES = 4,
+    TOOL_RESULT_MAX_IMAGE_BYTES = 1024 * 1024, /* of its base64 text */
+    TOOL_RESULT_MAX_BLOCKS_BYTES =
+        TOOL_RESULT_MAX_IMAGES * TOOL_RESULT_MAX_IMAGE_BYTES + 6 * TOOL_RESULT_MAX_BYTES + 65536,
+    TOOL_MAX_COUNT = 128
+};
 
 struct tool_registry;
 struct tool_registry *tool_registry_new(void);

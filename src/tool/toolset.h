@@ -60,8 +60,8 @@ const struct toolset_tool *toolset_find(const struct toolset *s, struct str name
 void toolset_found_write(const struct toolset *s, struct strbuf *out);
 void toolset_found_read(struct toolset *s, struct str names);
 
-/* An MCP result as the model and the user read it: text, images where models see them; resources,
- * audio and links described; structured content as text where there is no other; cut at
- * TOOL_RESULT_MAX_BYTES with a word about it. */
+/* An MCP result as the model and the user read it: text, images of kinds and sizes that models see;
+ * all else described; structured content as text where there is no other; cut at
+ * TOOL_RESULT_MAX_BYTES (of text) with a word about it. ERR_PROTOCOL: it is no result. */
 int tool_result_from_mcp(struct str result_json, bool is_error, struct arena *arena,
                          struct tool_result *ret, struct err *err) must_check;

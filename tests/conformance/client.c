@@ -211,6 +211,7 @@ static const struct scenario scenarios[] = {
     {"http-custom-headers", custom_headers},
     {"http-invalid-tool-headers", call_valid_tools},
     {"json-schema-2020-12-preservation", echo_schema},
+    {"auth/", scenario_auth},
 };
 
 /* ---- the program ---- */

@@ -20,3 +20,7 @@ struct mcp_client *scenario_client(const struct scenario_run *run, enum mcp_era 
 /* Lists the tools and calls those that `wanted` (NULL: all) names, with these arguments. */
 may_yield int scenario_call_tools(struct mcp_client *c, const char *wanted, const char *arguments,
                                   struct err *err) must_check;
+
+/* ---- client_auth.c ---- */
+
+may_yield int scenario_auth(const struct scenario_run *run, struct err *err) must_check;

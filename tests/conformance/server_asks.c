@@ -1,8 +1,10 @@
 /* Tools that ask the client before they answer. */
 #include "server_fixture.h"
 
+/* A form of one text. */
 #define TEXT_FORM(key)                                                                             \
-    { "type" : "object", "properties" : {key : {"type" : "string"}}, "required" : [key] }
+    "{\"type\":\"object\",\"properties\":{\"" key "\":{\"type\":\"string\"}},"                     \
+    "\"required\":[\"" key "\"]}"
 
 static int ask_form(struct mcp_request *r, const char *key, const char *message, const char *schema,
                     const json_t **ret_content, struct err *err) {
@@ -159,7 +161,7 @@ int ask_missing_capability(struct mcp_request *r, const json_t *arguments, struc
 int ask_name(struct mcp_request *r, const json_t *arguments, struct err *err) {
     const json_t *content;
     (void)arguments;
-    int rc = ask_form(r, "user_name", "What is your name?", JSON(TEXT_FORM("name")), &content, err);
+    int rc = ask_form(r, "user_name", "What is your name?", TEXT_FORM("name"), &content, err);
     if (rc == 0) {
         mcp_result_textf(r, "Hello, %.*s!", STR_ARG(json_str(content, "name")));
     }
@@ -204,7 +206,7 @@ int ask_with_state(struct mcp_request *r, const json_t *arguments, struct err *e
 
 int ask_several(struct mcp_request *r, const json_t *arguments, struct err *err) {
     static const char name[] =
-        JSON({"message" : "What is your name?", "requestedSchema" : TEXT_FORM("name")});
+        "{\"message\":\"What is your name?\",\"requestedSchema\":" TEXT_FORM("name") "}";
     static const char greeting[] = JSON({
         "messages" :
             [ {"role" : "user", "content" : {"type" : "text", "text" : "Generate a greeting"}} ],
@@ -230,10 +232,9 @@ int ask_several(struct mcp_request *r, const json_t *arguments, struct err *err)
 int ask_rounds(struct mcp_request *r, const json_t *arguments, struct err *err) {
     const json_t *first, *second;
     (void)arguments;
-    int rc =
-        ask_form(r, "step1", "Step 1: What is your name?", JSON(TEXT_FORM("name")), &first, err);
+    int rc = ask_form(r, "step1", "Step 1: What is your name?", TEXT_FORM("name"), &first, err);
     if (rc == 0) {
-        rc = ask_form(r, "step2", "Step 2: What is your favorite color?", JSON(TEXT_FORM("color")),
+        rc = ask_form(r, "step2", "Step 2: What is your favorite color?", TEXT_FORM("color"),
                       &second, err);
     }
     if (rc == 0) {
@@ -263,7 +264,7 @@ int ask_prompt_context(struct mcp_request *r, const json_t *arguments, struct er
     const json_t *content;
     (void)arguments;
     int rc = ask_form(r, "user_context", "What context should the prompt use?",
-                      JSON(TEXT_FORM("context")), &content, err);
+                      TEXT_FORM("context"), &content, err);
     if (rc == 0) {
         mcp_result_textf(r, "The context is: %.*s", STR_ARG(json_str(content, "context")));
     }

@@ -50,3 +50,4 @@ void played_ws_send(struct wire *w, const char *text);
 /* The next frame's payload, valid until the next call; empty at the end. */
 struct str played_ws_frame(struct wire *w);
 void played_event(const char *json);
+extern unsigned played_codes; /* of the authorization callback that were exchanged */

@@ -361,6 +361,21 @@ TEST_FIBER(client_repeats_a_request_whose_pooled_connection_was_stale) {
     end(&s);
 }
 
+TEST_FIBER(client_sends_once_what_it_must_not_repeat) {
+    struct raw_server s;
+    struct got got cleanup(got_done) = {0};
+    begin(&s, leave_at_second_request);
+    struct http_call call = {.url = s.url, .body = STR("1"), .once = true};
+    CHECK_OK(fetch(&call, &got), &got.err);
+    CHECK_STR(strbuf_str(&got.body), "ok");
+    CHECK_INT(fetch(&call, &got), -ERR_UNAVAILABLE);
+    CHECK_INT(s.requests, 2);
+    CHECK_OK(fetch(&call, &got), &got.err); /* the handle is good for more */
+    CHECK_OK(fetch(&(struct http_call){.url = s.url, .body = STR("2")}, &got), &got.err);
+    CHECK_INT(s.requests, 4);
+    end(&s);
+}
+
 static void fetch_many(void *arg) {
     struct got got cleanup(got_done) = {0};
     for (int i = 0; i < 20; i++) {

@@ -1,0 +1,602 @@
+#include "mcp/authorizer.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mcp/authorizer_internal.h"
+#include "store/notifications.h"
+
+enum {
+    EXPIRES_SOON_US = 30 * 1000000, /* a token is renewed this long before its end */
+    LOCK_TIMEOUT_MS = 60 * 1000,
+    REREADS = 4, /* of the vault, when another process may have renewed the token */
+    REREAD_MS = 250,
+    SAVES = 3,
+    MAX_PLAIN_SERVICE = VAULT_MAX_SERVICE_BYTES - 8,
+};
+
+/* ---- the servers ---- */
+
+/* The vault's names are narrower than those of servers. */
+static struct str service_of(struct str server, struct arena *arena) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
+    char hex[SHA256_HEX + 1], safe[33];
+    bool fits = server.n <= MAX_PLAIN_SERVICE;
+    for (size_t i = 0; i < server.n; i++) {
+        fits &= server.p[i] && strchr(plain, server.p[i]);
+    }
+    if (fits) {
+        return arena_printf(arena, "mcp:%.*s", STR_ARG(server));
+    }
+    size_t n = MIN(server.n, sizeof safe - 1);
+    for (size_t i = 0; i < n; i++) {
+        char c =
+            server.p[i] >= 'A' && server.p[i] <= 'Z' ? (char)(server.p[i] | 0x20) : server.p[i];
+        safe[i] = c && strchr(plain, c) ? c : '_';
+    }
+    safe[n] = '\0';
+    crypto_sha256_hex(server, hex);
+    return arena_printf(arena, "mcp:%s:%.16s", safe, hex);
+}
+
+static void free_defined(struct defined *d) {
+    if (d) {
+        secret_free_p(&d->client_secret);
+        arena_done(&d->arena);
+        mem_free(d);
+    }
+}
+
+void authorizers_define(struct authorizers *a, const struct authorizer_server *server) {
+    struct defined *d = mem_alloc(sizeof *d);
+    d->name = arena_str(&d->arena, server->name);
+    d->url = arena_str(&d->arena, server->url);
+    d->client_id = arena_str(&d->arena, server->client_id);
+    d->issuer = arena_str(&d->arena, server->issuer);
+    d->scope = arena_str(&d->arena, server->scope);
+    d->service = service_of(server->name, &d->arena);
+    d->client_secret = secret_dup(server->client_secret);
+    free_defined(map_remove(&a->servers, server->name));
+    map_put(&a->servers, server->name, d);
+}
+
+const struct defined *authorizers_server(const struct authorizers *a, struct str name) {
+    return map_get(&a->servers, name);
+}
+
+bool authorizers_knows(const struct authorizers *a, struct str server) {
+    return authorizers_server(a, server) != NULL;
+}
+
+static char *print_z(const char *base, const char *path) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(AUTHORIZER_MAX_URL_BYTES);
+    strbuf_addz(&out, base);
+    strbuf_addz(&out, path);
+    return str_dup_z(strbuf_str(&out));
+}
+
+struct authorizers *authorizers_new(const struct authorizers_options *options) {
+    struct authorizers *a = mem_alloc(sizeof *a);
+    struct str url = options->public_url;
+    while (url.n && url.p[url.n - 1] == '/') {
+        url.n--;
+    }
+    a->vault = options->vault;
+    a->epochs = options->epochs;
+    a->db = options->db;
+    a->public_url = str_dup_z(url);
+    a->redirect_uri = print_z(a->public_url, "/oauth/callback");
+    bool https = str_eq_nocase(str_head(url, 8), STR("https://"));
+    a->document_url =
+        https ? print_z(a->public_url, "/oauth/client-metadata.json") : str_dup_z(STR_EMPTY);
+    fiber_scope_init(&a->refreshes);
+    return a;
+}
+
+static void free_server(struct str key, void *value, void *arg) {
+    (void)key;
+    (void)arg;
+    free_defined(value);
+}
+
+void authorizers_free(struct authorizers *a) {
+    if (!a) {
+        return;
+    }
+    fiber_scope_done(&a->refreshes);
+    assert(map_count(&a->grants) == 0);
+    map_each(&a->servers, free_server, NULL);
+    map_done(&a->servers);
+    map_done(&a->grants);
+    mem_free(a->public_url);
+    mem_free(a->redirect_uri);
+    mem_free(a->document_url);
+    mem_free(a);
+}
+
+/* ---- grants ---- */
+
+struct grant *grant_ref(struct authorizers *a, struct str user_id, struct str server) {
+    struct strbuf key cleanup(strbuf_done) = STRBUF(8192);
+    strbuf_addf(&key, "%zu:%.*s%.*s", user_id.n, STR_ARG(user_id), STR_ARG(server));
+    assert(!key.failed);
+    struct grant *g = map_get(&a->grants, strbuf_str(&key));
+    if (!g) {
+        g = mem_alloc(sizeof *g);
+        g->owner = a;
+        g->user_id = str_dup_z(user_id);
+        g->server = str_dup_z(server);
+        g->key = str_dup_z(strbuf_str(&key));
+        fiber_cond_init(&g->unlocked);
+        map_put(&a->grants, str_z(g->key), g);
+    }
+    g->refs++;
+    return g;
+}
+
+void grant_unref(struct grant *g) {
+    if (!g || --g->refs > 0) {
+        return;
+    }
+    map_remove(&g->owner->grants, str_z(g->key));
+    record_done(&g->record);
+    arena_done(&g->challenge_arena);
+    mem_free(g->user_id);
+    mem_free(g->server);
+    mem_free(g->key);
+    mem_free(g);
+}
+
+void grant_unref_p(struct grant **g) {
+    grant_unref(*g);
+}
+
+int grant_lock(struct grant *g, struct err *err) {
+    int64_t end_us = clock_mono_us() + LOCK_TIMEOUT_MS * INT64_C(1000);
+    fiber_point();
+    while (g->locked) {
+        int rc = fiber_wait(&g->unlocked, MAX(end_us - clock_mono_us(), 1) / 1000 + 1);
+        if (rc < 0) {
+            return err_set(err, (enum err_code) - rc, "waiting for the tokens of %s", g->server);
+        }
+    }
+    g->locked = true;
+    return 0;
+}
+
+void grant_unlock(struct grant *g) {
+    g->locked = false;
+    fiber_broadcast(&g->unlocked);
+}
+
+void grant_unlock_p(struct grant **g) {
+    if (*g) {
+        grant_unlock(*g);
+    }
+}
+
+static const struct defined *server_of(const struct grant *g) {
+    return authorizers_server(g->owner, str_z(g->server));
+}
+
+static bool is_fresh(const struct grant *g) {
+    return g->loaded && g->epoch == user_epoch(g->owner->epochs, str_z(g->user_id));
+}
+
+/* Tokens for what the server was before it was defined anew are no tokens for it. */
+static bool has_token(const struct grant *g) {
+    return g->record.access && !g->record.dead && str_eq(g->record.url, server_of(g)->url);
+}
+
+static void save_if_possible(struct grant *g) {
+    struct err err;
+    if (grant_save(g, &err) < 0) {
+        log_error("mcp", "tokens are not stored server=%s: %s", g->server, err.msg);
+    }
+}
+
+int grant_load(struct grant *g, bool even_if_fresh, struct err *err) {
+    struct authorizers *a = g->owner;
+    struct arena arena cleanup(arena_done) = {0};
+    struct secret *value cleanup(secret_free_p) = NULL;
+    struct vault_entry entry;
+    if (g->unsaved) {
+        save_if_possible(g); /* till then memory is what counts */
+        return 0;
+    }
+    if (is_fresh(g) && !even_if_fresh) {
+        return 0;
+    }
+    uint64_t epoch = user_epoch(a->epochs, str_z(g->user_id));
+    int rc =
+        vault_get(a->vault, str_z(g->user_id), server_of(g)->service, &value, &entry, &arena, err);
+    if (rc < 0 && err->code != ERR_NOT_FOUND) {
+        return err_prefix(err, "the tokens of %s", g->server);
+    }
+    record_done(&g->record);
+    if (rc == 0) {
+        record_read(secret_reveal(value), &g->record);
+    }
+    g->loaded = true;
+    g->epoch = epoch;
+    return 0;
+}
+
+int grant_save(struct grant *g, struct err *err) {
+    struct authorizers *a = g->owner;
+    struct strbuf json cleanup(secret_strbuf_done) = STRBUF(RECORD_MAX_BYTES);
+    const struct vault_entry entry = {
+        .service = server_of(g)->service,
+        .scopes = g->record.scope,
+        .expires_us = g->record.refresh ? 0 : g->record.expires_us,
+    };
+    (void)strbuf_room(&json, RECORD_MAX_BYTES);
+    record_write(&g->record, &json);
+    g->unsaved = true;
+    if (strbuf_check(&json, "the tokens", err) < 0) {
+        g->unsaved = false;
+        return -(int)err->code;
+    }
+    for (int i = 0;; i++) {
+        if (vault_put(a->vault, str_z(g->user_id), &entry, strbuf_str(&json), err) == 0) {
+            g->unsaved = false;
+            return 0;
+        }
+        if (i + 1 == SAVES || fiber_sleep(REREAD_MS) < 0) {
+            return -(int)err->code;
+        }
+    }
+}
+
+bool grant_client(const struct grant *g, const struct defined *server, struct str issuer,
+                  struct str redirect_uri, struct oauth_client *ret) {
+    const struct record_client *c = record_find_client(&g->record, issuer, redirect_uri);
+    if (server->client_id.n) {
+        *ret = (struct oauth_client){.id = server->client_id,
+                                     .secret = secret_dup(server->client_secret)};
+        /* How it proves itself was found out at the consent. */
+        ret->method = c && str_eq(c->client.id, server->client_id) ? c->client.method
+                      : server->client_secret                      ? OAUTH_CLIENT_SECRET_BASIC
+                                                                   : OAUTH_NONE;
+        return !server->issuer.n || str_eq(server->issuer, issuer);
+    }
+    if (!c) {
+        return false;
+    }
+    *ret = c->client;
+    ret->secret = secret_dup(c->client.secret);
+    return true;
+}
+
+/* ---- telling the user ---- */
+
+/* Where the user renews or gives consent; falls back to words when the address would not fit. */
+static int ask_user(const struct grant *g, struct err *err, const char *what) {
+    const struct authorizers *a = g->owner;
+    struct strbuf plain cleanup(strbuf_done) = STRBUF(4096),
+                        link cleanup(strbuf_done) = STRBUF(4096);
+    struct err ignored, probe;
+    strbuf_addf(&plain, "%zu:%s%s", strlen(g->user_id), g->user_id, g->server);
+    strbuf_addf(&link, "%s/oauth/start?link=", a->public_url);
+    if (vault_seal(a->vault, "mcp link", strbuf_str(&plain), &link, &ignored) == 0) {
+        (void)err_set(&probe, ERR_UNAUTHORIZED, "%s %s: open %s", g->server, what, strbuf_z(&link));
+        if (str_ends(str_z(probe.msg), strbuf_str(&link))) {
+            *err = probe;
+            return -ERR_UNAUTHORIZED;
+        }
+    }
+    return err_set(err, ERR_UNAUTHORIZED, "%s %s: connect it under Connections at %s", g->server,
+                   what, a->public_url);
+}
+
+static int ask_to_connect(const struct grant *g, struct err *err) {
+    return ask_user(g, err,
+                    g->record.dead ? "needs your permission again" : "needs your permission");
+}
+
+/* The id keeps it to one for each consent, in however many processes this is found out. */
+static void notify_expired(const struct grant *g) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct err err;
+    const struct notification n = {
+        .id = arena_printf(&arena, "oauth-expired:%s", g->record.grant.z),
+        .message = arena_printf(&arena,
+                                "The connection to %s has expired. Connect it again to go on "
+                                "using it.",
+                                g->server),
+        .priority = STR("high"),
+    };
+    if (notification_add(g->owner->db, str_z(g->user_id), &n, &err) < 0) {
+        log_error("mcp", "a notification is lost server=%s: %s", g->server, err.msg);
+    }
+}
+
+/* The notification first: if what follows is lost, it is all found out again. */
+static int give_up(struct grant *g, struct err *err) {
+    log_info("mcp", "an authorization has ended server=%s", g->server);
+    notify_expired(g);
+    record_drop_tokens(&g->record);
+    g->record.dead = true;
+    save_if_possible(g);
+    return ask_to_connect(g, err);
+}
+
+/* ---- renewing ---- */
+
+/* While we asked, the user may have disconnected or consented anew: then that counts. */
+static bool superseded(struct grant *g) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct secret *value cleanup(secret_free_p) = NULL;
+    struct record now = {0};
+    struct vault_entry entry;
+    struct err err;
+    if (is_fresh(g)) {
+        return false;
+    }
+    if (vault_get(g->owner->vault, str_z(g->user_id), server_of(g)->service, &value, &entry, &arena,
+                  &err) == 0) {
+        record_read(secret_reveal(value), &now);
+    } else if (err.code != ERR_NOT_FOUND) {
+        return false;
+    }
+    if (str_eq(id_str(&now.grant), id_str(&g->record.grant))) {
+        record_done(&now);
+        return false;
+    }
+    record_done(&g->record);
+    g->record = now;
+    return true;
+}
+
+static int refresh_once(struct grant *g, struct err *err) {
+    const struct defined *server = server_of(g);
+    struct arena arena cleanup(arena_done) = {0};
+    struct oauth_client client cleanup(oauth_client_done) = {0};
+    struct oauth_tokens tokens cleanup(oauth_tokens_done) = {0};
+    if (!grant_client(g, server, g->record.issuer, str_z(g->owner->redirect_uri), &client) ||
+        !str_eq(client.id, g->record.client_id)) {
+        return err_set(err, ERR_FORBIDDEN, "the client that the token was given to is unknown");
+    }
+    const struct oauth_grant ask = {.issuer = g->record.issuer,
+                                    .token_endpoint = g->record.token_endpoint,
+                                    .resource = g->record.resource,
+                                    .client = &client};
+    if (oauth_refresh(&ask, g->record.refresh, &arena, &tokens, err) < 0) {
+        return -(int)err->code;
+    }
+    if (superseded(g)) {
+        return has_token(g) ? 0 : ask_to_connect(g, err);
+    }
+    record_put_tokens(&g->record, &tokens);
+    save_if_possible(g);
+    return 0;
+}
+
+/* Another process may have been quicker with the same refresh token, and is about to store what it
+ * got. */
+static bool renewed_elsewhere(struct grant *g) {
+    struct secret *used cleanup(secret_free_p) = secret_dup(g->record.refresh);
+    struct err err;
+    for (int i = 0; i < REREADS; i++) {
+        if (grant_load(g, true, &err) == 0 && has_token(g) &&
+            !str_eq(secret_reveal(g->record.refresh), secret_reveal(used))) {
+            return true;
+        }
+        if (fiber_sleep(REREAD_MS) < 0) {
+            break;
+        }
+    }
+    return false;
+}
+
+static int refresh(struct grant *g, struct err *err) {
+    struct secret *refused cleanup(secret_free_p) = secret_dup(g->record.access);
+    if (grant_load(g, true, err) < 0) {
+        return -(int)err->code;
+    }
+    if (!has_token(g)) {
+        return ask_to_connect(g, err);
+    }
+    if (!str_eq(secret_reveal(g->record.access), secret_reveal(refused))) {
+        return 0;
+    }
+    if (!g->record.refresh) {
+        return give_up(g, err);
+    }
+    if (refresh_once(g, err) == 0 || (err->code == ERR_UNAUTHORIZED && renewed_elsewhere(g))) {
+        return 0;
+    }
+    if (err->code == ERR_UNAUTHORIZED) {
+        return give_up(g, err);
+    }
+    if (err->code == ERR_FORBIDDEN && !server_of(g)->client_id.n) {
+        record_drop_client(&g->record, g->record.issuer);
+        return give_up(g, err);
+    }
+    return err_prefix(err, "%s", g->server);
+}
+
+/* On a fiber of its own, which holds the lock: callers that leave cost nobody the new token, which
+ * the server gives out only once. */
+static void refresh_main(void *arg) {
+    struct grant *g = arg;
+    fiber_shield_enter();
+    g->ended.code = ERR_NONE;
+    (void)refresh(g, &g->ended);
+    fiber_shield_leave();
+    g->round++;
+    grant_unlock(g);
+    grant_unref(g);
+}
+
+/* 0: there is another token than `used`. Called without the lock. */
+static int renew(struct grant *g, const struct secret *used, struct err *err) {
+    uint64_t round = g->round;
+    if (grant_lock(g, err) < 0) {
+        return -(int)err->code;
+    }
+    if (grant_load(g, false, err) < 0) {
+        grant_unlock(g);
+        return -(int)err->code;
+    }
+    bool has = has_token(g);
+    if (!has || !str_eq(secret_reveal(g->record.access), secret_reveal(used))) {
+        grant_unlock(g);
+        return has ? 0 : ask_to_connect(g, err);
+    }
+    if (g->round != round && g->ended.code != ERR_NONE) {
+        grant_unlock(g); /* others have just tried in vain */
+        *err = g->ended;
+        return -(int)err->code;
+    }
+    g->refs++;
+    round = g->round;
+    if (fiber_spawn(&g->owner->refreshes, "oauth refresh", refresh_main, g, NULL, err) < 0) {
+        grant_unlock(g);
+        grant_unref(g);
+        return -(int)err->code;
+    }
+    while (g->round == round) {
+        int rc = fiber_wait(&g->unlocked, LOCK_TIMEOUT_MS);
+        if (rc < 0) {
+            return err_set(err, (enum err_code) - rc, "waiting for a new token of %s", g->server);
+        }
+    }
+    if (g->ended.code != ERR_NONE) {
+        *err = g->ended;
+        return -(int)err->code;
+    }
+    return 0;
+}
+
+/* ---- what a client asks ---- */
+
+struct authorizer {
+    struct grant *grant;
+};
+
+static int load_quickly(struct grant *g, struct err *err) {
+    if (is_fresh(g) && !g->unsaved) {
+        return 0;
+    }
+    if (grant_lock(g, err) < 0) {
+        return -(int)err->code;
+    }
+    int rc = grant_load(g, false, err);
+    grant_unlock(g);
+    return rc;
+}
+
+static bool expires_before(const struct grant *g, int64_t at_us) {
+    return g->record.expires_us && g->record.expires_us <= at_us;
+}
+
+static int hook_token(void *arg, struct secret **ret, struct err *err) {
+    struct grant *g = ((struct authorizer *)arg)->grant;
+    if (load_quickly(g, err) < 0) {
+        return -(int)err->code;
+    }
+    if (has_token(g) && g->record.refresh && expires_before(g, clock_now_us() + EXPIRES_SOON_US)) {
+        struct secret *used cleanup(secret_free_p) = secret_dup(g->record.access);
+        if (renew(g, used, err) < 0 && err->code != ERR_UNAUTHORIZED &&
+            expires_before(g, clock_now_us())) {
+            return -(int)err->code;
+        }
+    }
+    *ret = has_token(g) ? secret_dup(g->record.access) : NULL;
+    return 0;
+}
+
+/* 403: the token is good, but not for this. */
+static int want_more(struct grant *g, const struct oauth_challenge *challenge, struct err *err) {
+    struct record *r = &g->record;
+    struct arena arena cleanup(arena_done) = {0};
+    struct str wanted = oauth_scope_union(r->wanted, challenge->scope, &arena);
+    struct str granted = oauth_scope_union(r->scope, challenge->scope, &arena);
+    bool had_it = str_eq(granted, oauth_scope_union(r->scope, STR_EMPTY, &arena));
+    if (had_it && r->step_ups >= OAUTH_MAX_STEP_UPS) {
+        return err_set(err, ERR_UNAUTHORIZED,
+                       "%s wants more permissions, also after they were given %d times", g->server,
+                       OAUTH_MAX_STEP_UPS);
+    }
+    if (!str_eq(wanted, r->wanted) || (!had_it && r->step_ups)) {
+        record_set(r, &r->wanted, wanted);
+        r->step_ups = had_it ? r->step_ups : 0;
+        save_if_possible(g); /* without it, the server is asked again after the consent */
+    }
+    return ask_user(g, err, "needs further permissions");
+}
+
+static void remember(struct grant *g, const struct oauth_challenge *challenge) {
+    arena_done(&g->challenge_arena);
+    g->challenge = (struct oauth_challenge){
+        .bearer = challenge->bearer,
+        .resource_metadata = arena_str(&g->challenge_arena, challenge->resource_metadata),
+        .scope = arena_str(&g->challenge_arena, challenge->scope),
+        .error = STR_EMPTY,
+        .error_description = STR_EMPTY,
+    };
+}
+
+static int hook_challenged(void *arg, const struct secret *used, int status,
+                           struct str www_authenticate, struct err *err) {
+    struct grant *g = ((struct authorizer *)arg)->grant;
+    struct arena arena cleanup(arena_done) = {0};
+    struct oauth_challenge challenge;
+    oauth_challenge_parse(www_authenticate, &arena, &challenge);
+    remember(g, &challenge);
+    if (load_quickly(g, err) < 0) {
+        return -(int)err->code;
+    }
+    if (!has_token(g)) {
+        return ask_to_connect(g, err);
+    }
+    if (!used || !str_eq(secret_reveal(used), secret_reveal(g->record.access))) {
+        return 0;
+    }
+    if (status != 403) {
+        return renew(g, used, err);
+    }
+    if (!str_eq(challenge.error, STR("insufficient_scope"))) {
+        return err_set(err, ERR_UNAUTHORIZED, "%s does not permit this", g->server);
+    }
+    if (grant_lock(g, err) < 0) {
+        return -(int)err->code;
+    }
+    int rc = want_more(g, &challenge, err);
+    grant_unlock(g);
+    return rc;
+}
+
+struct authorizer *authorizer_new(struct authorizers *a, struct str user_id, struct str server) {
+    assert(authorizers_knows(a, server));
+    struct authorizer *authorizer = mem_alloc(sizeof *authorizer);
+    authorizer->grant = grant_ref(a, user_id, server);
+    return authorizer;
+}
+
+void authorizer_free(struct authorizer *a) {
+    if (a) {
+        grant_unref(a->grant);
+        mem_free(a);
+    }
+}
+
+struct mcp_authorizer authorizer_hooks(struct authorizer *a) {
+    return (struct mcp_authorizer){.token = hook_token, .challenged = hook_challenged, .arg = a};
+}
+
+int authorizer_look(struct authorizer *a, struct authorizer_state *ret, struct err *err) {
+    struct grant *g = a->grant;
+    if (load_quickly(g, err) < 0) {
+        return -(int)err->code;
+    }
+    *ret = (struct authorizer_state){.connected = has_token(g), .expired = g->record.dead};
+    if (ret->connected) {
+        ret->grant = g->record.grant;
+    }
+    return 0;
+}

@@ -1,0 +1,98 @@
+/* What the files of authorizer.h share: authorizer.c (who has tokens, and renews them once for
+ * all), authorizer_consent.c (the user's way to the server and back), authorizer_record.c (what
+ * stands in the vault). */
+#pragma once
+#include "base/map.h"
+#include "mcp/authorizer.h"
+#include "mcp/oauth.h"
+
+/* ---- what stands in the vault ---- */
+
+enum { RECORD_MAX_CLIENTS = 3, RECORD_MAX_BYTES = VAULT_MAX_VALUE_BYTES };
+
+/* A client id is known to one authorization server only. */
+struct record_client {
+    struct str issuer, redirect_uri;
+    struct oauth_client client;
+};
+
+struct record {
+    struct arena arena; /* of all views */
+    struct record_client clients[RECORD_MAX_CLIENTS];
+    size_t n_clients;
+    struct id grant;      /* of the tokens; empty: the user never consented */
+    struct str url;       /* of the server that the tokens are for */
+    struct str client_id; /* which one the tokens were given to */
+    struct str issuer, token_endpoint, resource;
+    struct str scope;  /* granted, as far as it is known */
+    struct str wanted; /* what the server asked for beyond it */
+    int64_t step_ups;  /* consents in a row that did not suffice */
+    bool dead;         /* only the user can renew it */
+    struct secret *access, *refresh;
+    int64_t expires_us;
+    char finished[17]; /* of the last callback's state: a page that is loaded again; or "" */
+};
+
+void record_done(struct record *r); /* a zero-filled one is fine */
+/* What is not readable counts as absent: the user can consent again. */
+void record_read(struct str json, struct record *ret);
+void record_write(const struct record *r, struct strbuf *out);
+const struct record_client *record_find_client(const struct record *r, struct str issuer,
+                                               struct str redirect_uri);
+/* Takes over client->secret; replaces the one of the same issuer, or the oldest. */
+void record_put_client(struct record *r, struct str issuer, struct str redirect_uri,
+                       struct oauth_client *client);
+void record_drop_client(struct record *r, struct str issuer);
+/* Takes over the tokens. What a refresh leaves out stays. */
+void record_put_tokens(struct record *r, struct oauth_tokens *tokens);
+void record_drop_tokens(struct record *r);
+void record_set(struct record *r, struct str *field, struct str value); /* copies */
+
+/* ---- what is in memory ---- */
+
+struct defined {
+    struct str name, url, client_id, issuer, scope, service; /* service: of the vault */
+    struct secret *client_secret;
+    struct arena arena;
+};
+
+/* One user's tokens for one server, while somebody uses them. */
+struct grant {
+    struct authorizers *owner;
+    char *user_id, *server, *key;
+    unsigned refs;
+    /* Whoever has the lock may change the record and yield meanwhile; others read it as it is. */
+    bool locked;
+    struct fiber_cond unlocked;
+    bool loaded, unsaved; /* unsaved: newer than what the vault has */
+    uint64_t epoch;       /* of the user, when it was loaded */
+    struct record record;
+    uint64_t round;                   /* refreshes that ended, */
+    struct err ended;                 /* and how the last one did */
+    struct oauth_challenge challenge; /* the last one, */
+    struct arena challenge_arena;     /* and its texts */
+};
+
+struct authorizers {
+    struct vault *vault;
+    struct user_epochs *epochs;
+    struct db *db;
+    char *public_url, *redirect_uri, *document_url; /* document_url: "" when it is not https */
+    struct map servers;                             /* name -> struct defined */
+    struct map grants;                              /* user and server -> struct grant */
+    struct fiber_scope refreshes;
+};
+
+const struct defined *authorizers_server(const struct authorizers *a, struct str name);
+struct grant *grant_ref(struct authorizers *a, struct str user_id, struct str server);
+void grant_unref(struct grant *g);
+void grant_unref_p(struct grant **g);
+may_yield int grant_lock(struct grant *g, struct err *err) must_check;
+void grant_unlock(struct grant *g);
+void grant_unlock_p(struct grant **g); /* NULL: not locked */
+/* With the lock: as the vault has it now; and back. */
+may_yield int grant_load(struct grant *g, bool even_if_fresh, struct err *err) must_check;
+may_yield int grant_save(struct grant *g, struct err *err) must_check;
+/* The client of the tokens at their authorization server; false: it is not known any more. */
+bool grant_client(const struct grant *g, const struct defined *server, struct str issuer,
+                  struct str redirect_uri, struct oauth_client *ret);
