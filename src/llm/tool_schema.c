@@ -9,6 +9,7 @@ enum {
     OPENAI_DESCRIPTION = 1024, /* of its characters; in bytes there are never fewer */
     MAX_NOTE = 4096,
     MAX_ARGUMENTS = 2000,
+    MAX_PARAMETERS_BYTES = 4096,
 };
 
 /* ---- the root ---- */
@@ -167,7 +168,7 @@ static struct str sent_name(const struct llm_tool_rename *names, size_t n, struc
 }
 
 /* A new reference: the tree with other keys, which are told in ret. */
-static json_t *renamed(json_t *tree, struct arena *arena, struct llm_tool_renames *ret) {
+static json_t *renamed(json_t *tree, struct arena *arena, struct llm_tool_facts *ret) {
     json_t *properties = json_object_get(tree, "properties"), *made = json_object();
     struct llm_tool_rename *names =
         arena_alloc(arena, json_object_size(properties) * sizeof *names);
@@ -196,7 +197,8 @@ static json_t *renamed(json_t *tree, struct arena *arena, struct llm_tool_rename
     } else {
         json_decref(required);
     }
-    *ret = (struct llm_tool_renames){names, n};
+    ret->renames = names;
+    ret->n_renames = n;
     return out;
 }
 
@@ -241,8 +243,19 @@ static int split_description(struct llm_tool *tool, json_t *tree, struct arena *
 
 /* ---- the whole ---- */
 
+static struct str parameter_names(const json_t *tree, struct arena *arena) {
+    struct strbuf names cleanup(strbuf_done) = STRBUF(MAX_PARAMETERS_BYTES);
+    const char *key;
+    json_t *value;
+    json_object_foreach (json_object_get(tree, "properties"), key, value) {
+        strbuf_addz(&names, names.n ? "\n" : "");
+        strbuf_addz(&names, key);
+    }
+    return arena_str(arena, strbuf_str(&names));
+}
+
 static int write_forms(struct llm_tool *tool, json_t *tree, bool changed, struct str note,
-                       struct strbuf *text, struct arena *arena, struct llm_tool_renames *ret,
+                       struct strbuf *text, struct arena *arena, struct llm_tool_facts *ret,
                        struct err *err) {
     struct llm_tool_form form = {.description = with_note(tool, note, arena),
                                  .schema =
@@ -261,12 +274,12 @@ static int write_forms(struct llm_tool *tool, json_t *tree, bool changed, struct
     return split_description(tool, tree, arena, text, err);
 }
 
-int llm_tool_adapt(struct llm_tool *tool, struct arena *arena, struct llm_tool_renames *ret,
+int llm_tool_adapt(struct llm_tool *tool, struct arena *arena, struct llm_tool_facts *ret,
                    struct err *err) {
     struct strbuf text cleanup(strbuf_done) = STRBUF(LLM_TOOL_SCHEMA_MAX_BYTES);
     struct strbuf note cleanup(strbuf_done) = STRBUF(MAX_NOTE);
     json_auto_t *source = NULL, *tree = NULL;
-    *ret = (struct llm_tool_renames){0};
+    *ret = (struct llm_tool_facts){0};
     if (tool->schema.n > LLM_TOOL_SCHEMA_MAX_SOURCE_BYTES) {
         return err_set(err, ERR_LIMIT, "its schema is larger than %d bytes",
                        LLM_TOOL_SCHEMA_MAX_SOURCE_BYTES);
@@ -278,10 +291,11 @@ int llm_tool_adapt(struct llm_tool *tool, struct arena *arena, struct llm_tool_r
         adapt(source, tool->schema.n, &note, &text, &tree, err) < 0) {
         return -(int)err->code;
     }
+    ret->parameters = parameter_names(tree, arena);
     return write_forms(tool, tree, tree != source, strbuf_str(&note), &text, arena, ret, err);
 }
 
-struct str llm_tool_own_arguments(const struct llm_tool_renames *renames, struct str arguments,
+struct str llm_tool_own_arguments(const struct llm_tool_facts *facts, struct str arguments,
                                   struct arena *arena) {
     json_auto_t *source = NULL;
     struct strbuf text cleanup(strbuf_done) = STRBUF(8 * arguments.n + 1024);
@@ -289,16 +303,16 @@ struct str llm_tool_own_arguments(const struct llm_tool_renames *renames, struct
     bool changed = false;
     const char *key;
     json_t *value;
-    if (renames->n == 0 || json_read(arguments, &source, &err) < 0 ||
+    if (facts->n_renames == 0 || json_read(arguments, &source, &err) < 0 ||
         json_object_size(source) > MAX_ARGUMENTS) {
         return arguments;
     }
     json_auto_t *own = json_object();
     json_object_foreach (source, key, value) {
         struct str name = str_z(key);
-        for (size_t i = 0; i < renames->n; i++) {
-            if (str_eq(renames->names[i].sent, name)) {
-                name = renames->names[i].own;
+        for (size_t i = 0; i < facts->n_renames; i++) {
+            if (str_eq(facts->renames[i].sent, name)) {
+                name = facts->renames[i].own;
                 changed = true;
                 break;
             }

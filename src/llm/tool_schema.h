@@ -23,16 +23,17 @@ enum {
 struct llm_tool_rename {
     struct str sent, own;
 };
-struct llm_tool_renames {
-    const struct llm_tool_rename *names;
-    size_t n;
+struct llm_tool_facts {
+    const struct llm_tool_rename *renames;
+    size_t n_renames;
+    struct str parameters; /* the names of the root's properties, separated by line ends; bounded */
 };
 
 /* `tool` has name, description and schema (views that live as long as the arena); fills in its
  * forms. ERR_INVALID or ERR_LIMIT say, for people, why the tool cannot be offered: "its schema
  * ...". */
-int llm_tool_adapt(struct llm_tool *tool, struct arena *arena, struct llm_tool_renames *ret,
+int llm_tool_adapt(struct llm_tool *tool, struct arena *arena, struct llm_tool_facts *ret,
                    struct err *err) must_check;
 /* The arguments under the tool's own names. Text that needs no change comes back as it is. */
-struct str llm_tool_own_arguments(const struct llm_tool_renames *renames, struct str arguments,
+struct str llm_tool_own_arguments(const struct llm_tool_facts *facts, struct str arguments,
                                   struct arena *arena);

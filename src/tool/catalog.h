@@ -3,7 +3,10 @@
  * this. */
 #pragma once
 #include "base/map.h"
+#include "tool/search.h"
 #include "tool/toolset.h"
+
+enum { CATALOG_MAX_TOOLS = 5000 }; /* of all servers together; the last ones are left out */
 
 struct catalog_tool {
     struct toolset_tool tool; /* with the default policy */
@@ -17,7 +20,7 @@ struct catalog_tool {
 /* One server of the set. */
 struct catalog_source {
     struct str server;
-    struct mcp_tools *tools;
+    struct mcp_tools *tools; /* adapted */
     const struct str *pinned;
     size_t n_pinned;
 };
@@ -30,8 +33,14 @@ struct catalog {
     struct map by_name;             /* -> struct catalog_tool */
     struct catalog_source *sources; /* their lists are held */
     size_t n_sources;
+    struct search_index *index; /* of all tools, by their place; NULL: nobody searched yet */
 };
 
 struct catalog *catalog_new(const struct tool_registry *registry,
                             const struct catalog_source *sources, size_t n_sources);
 void catalog_unref(struct catalog *c); /* accepts NULL */
+/* Made at first use. */
+may_yield const struct search_index *catalog_index(struct catalog *c);
+
+/* The tool of a toolset that finds others; its name is nobody else's. */
+#define CATALOG_SEARCH_TOOL "search_tools"

@@ -3,6 +3,12 @@
 #pragma once
 #include "tool/catalog.h"
 
+enum {
+    OFFER_MAX_SPECS = 128,                /* OpenAI takes no more */
+    OFFER_DIRECT_BYTES = 256 * 1024,      /* above this, too, tools have to be searched for */
+    OFFER_MAX_SPEC_BYTES = 2 * 256 * 1024 /* of all that is shown, found ones included */
+};
+
 struct offer_tool {
     struct toolset_tool tool;       /* the policy is the user's */
     const struct policy_rule *rule; /* which decided; NULL: the default */
@@ -16,7 +22,7 @@ struct offer {
     struct catalog *catalog;
     struct offer_tool *tools; /* as the catalogue's */
     struct policies rules;
-    bool by_search;         /* there is more than is shown */
+    bool by_search;         /* there is more than is shown: the last spec is search_tools */
     struct llm_tool *specs; /* of what is shown */
     size_t n_specs, spec_bytes;
 };

@@ -1,8 +1,11 @@
 #include "tool/toolbox.h"
 
+#include "base/clock.h"
 #include "base/crypto.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/policies.h"
+#include "tool/adapted.h"
 
 /* ---- rules ---- */
 
@@ -91,15 +94,23 @@ static void drop_offer(void *offer) {
     offer_unref(offer);
 }
 
+static void add_to_key(struct strbuf *key, const struct catalog_source *s) {
+    strbuf_add(key, s->server);
+    strbuf_addc(key, ' ');
+    strbuf_add(key, s->tools->digest);
+    for (size_t i = 0; i < s->n_pinned; i++) {
+        strbuf_addf(key, " %zu:", s->pinned[i].n);
+        strbuf_add(key, s->pinned[i]);
+    }
+    strbuf_addc(key, '\n');
+}
+
 static struct catalog *get_catalog(struct toolbox *b, const struct catalog_source *sources,
                                    size_t n) {
-    struct strbuf key cleanup(strbuf_done) = STRBUF(1 << 20);
+    struct strbuf key cleanup(strbuf_done) = STRBUF(SIZE_MAX / 2);
     strbuf_addc(&key, '=');
     for (size_t i = 0; i < n; i++) {
-        strbuf_add(&key, sources[i].server);
-        strbuf_addc(&key, ' ');
-        strbuf_add(&key, sources[i].tools->digest);
-        strbuf_addc(&key, '\n');
+        add_to_key(&key, &sources[i]);
     }
     struct catalog *c = cache_get(&b->catalogs, strbuf_str(&key));
     if (!c) {
@@ -127,16 +138,97 @@ static struct offer *get_offer(struct toolbox *b, struct catalog *c, const bool 
     return o;
 }
 
+/* The servers whose lists are known; the lists are adapted. */
+static size_t collect(const struct bridge_view *view, struct catalog_source *ret) {
+    size_t n = 0;
+    for (size_t i = 0; i < view->n && n < TOOLBOX_MAX_SERVERS; i++) {
+        const struct bridge_server *s = &view->servers[i];
+        if (s->tools) {
+            adapted_list_make(s->tools);
+            ret[n++] = (struct catalog_source){s->name, s->tools, s->pinned, s->n_pinned};
+        }
+    }
+    return n;
+}
+
+static int see_servers(struct toolbox *b, struct str user_id, int64_t wait_ms,
+                       struct bridge_view *ret, struct err *err) {
+    if (!b->options.bridges ||
+        bridge_view_open(b->options.bridges, user_id, wait_ms, ret, err) == 0) {
+        return 0;
+    }
+    if (err->code == ERR_CANCELLED) {
+        return -(int)err->code;
+    }
+    log_warn("tool", "a turn goes on without MCP servers: %s", err->msg);
+    *ret = (struct bridge_view){0};
+    return 0;
+}
+
 int toolbox_offer(struct toolbox *b, struct str user_id, struct str skill, int64_t wait_ms,
                   struct offer **ret, struct err *err) {
     struct user_rules *rules cleanup(rules_unref_p) = NULL;
+    struct bridge_view view cleanup(bridge_view_done) = {0};
+    struct catalog_source sources[TOOLBOX_MAX_SERVERS];
     bool usable[TOOLBOX_MAX_SERVERS];
-    (void)skill;
-    (void)wait_ms;
+    if (see_servers(b, user_id, wait_ms, &view, err) < 0) {
+        return -(int)err->code;
+    }
+    size_t n = collect(&view, sources);
+    /* Behind all that waits, so that a rule made meanwhile counts. */
     if (get_rules(b, user_id, &rules, err) < 0) {
         return -(int)err->code;
     }
-    *ret = get_offer(b, get_catalog(b, NULL, 0), usable, rules);
+    for (size_t i = 0; i < n; i++) {
+        usable[i] = bridges_skill_uses(b->options.bridges, skill, sources[i].server);
+    }
+    *ret = get_offer(b, get_catalog(b, sources, n), usable, rules);
+    return 0;
+}
+
+/* ---- changing rules ---- */
+
+static struct str rule_subject(struct arena *arena, struct str server, struct str tool) {
+    return arena_printf(arena, "%.*s/%.*s", STR_ARG(server), STR_ARG(tool));
+}
+
+static void changed(struct toolbox *b, struct str user_id) {
+    if (b->options.epochs) {
+        user_epoch_changed(b->options.epochs, user_id);
+    }
+}
+
+int toolbox_policy_set(struct toolbox *b, struct str user_id, struct str actor,
+                       const struct policy_rule *rule, struct err *err) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct policy_row row = {.server = rule->server,
+                             .tool = rule->tool,
+                             .policy = str_z(policy_name(rule->policy)),
+                             .updated_us = clock_now_us()};
+    struct audit_entry audit = {
+        .user_id = user_id,
+        .actor = actor,
+        .action = STR("policy.set"),
+        .subject = rule_subject(&arena, rule->server, rule->tool),
+        .detail = arena_printf(&arena, "{\"policy\":\"%s\"}", policy_name(rule->policy))};
+    if (policy_put(b->options.db, user_id, &row, POLICIES_MAX, &audit, err) < 0) {
+        return -(int)err->code;
+    }
+    changed(b, user_id);
+    return 0;
+}
+
+int toolbox_policy_reset(struct toolbox *b, struct str user_id, struct str actor, struct str server,
+                         struct str tool, struct err *err) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct audit_entry audit = {.user_id = user_id,
+                                .actor = actor,
+                                .action = STR("policy.reset"),
+                                .subject = rule_subject(&arena, server, tool)};
+    if (policy_delete(b->options.db, user_id, server, tool, &audit, err) < 0) {
+        return -(int)err->code;
+    }
+    changed(b, user_id);
     return 0;
 }
 

@@ -7,6 +7,7 @@
  * to each provider on copies, once a list. */
 #pragma once
 #include "auth/user_epoch.h"
+#include "llm/tool_schema.h"
 #include "mcp/bridge.h"
 #include "tool/policy.h"
 #include "tool/tool.h"
@@ -24,17 +25,25 @@ struct toolbox_options {
 struct toolbox *toolbox_new(const struct toolbox_options *options);
 void toolbox_free(struct toolbox *b);
 
+/* The user's own rule for a tool, or "*" for all of a server; counts from the next refresh on.
+ * actor: as in store/audit.h. Errors as in store/policies.h. */
+may_yield int toolbox_policy_set(struct toolbox *b, struct str user_id, struct str actor,
+                                 const struct policy_rule *rule, struct err *err) must_check;
+may_yield int toolbox_policy_reset(struct toolbox *b, struct str user_id, struct str actor,
+                                   struct str server, struct str tool, struct err *err) must_check;
+
 /* A tool as the model knows it. Lives as long as its toolset. */
 struct toolset_tool {
-    struct str name;         /* for the model */
-    struct str server, tool; /* whose it is, under its own name; server empty: built-in */
-    struct str title;        /* for people */
-    enum policy policy;      /* what is to be done when the model calls it */
-    bool repeatable;         /* read-only or idempotent */
+    struct str name;               /* for the model */
+    struct str server, tool;       /* whose it is, under its own name; server empty: built-in */
+    struct str title, description; /* for people; the title is never empty */
+    enum policy policy;            /* what is to be done when the model calls it */
+    bool repeatable;               /* read-only or idempotent */
     bool read_only, destructive;
-    int64_t timeout_ms;
-    const struct tool *builtin; /* NULL: of an MCP server */
-    const struct mcp_tool *mcp; /* NULL: built-in */
+    int64_t timeout_ms;                 /* 0: of an MCP server, by its definition */
+    const struct llm_tool_facts *facts; /* NULL: built-in */
+    const struct tool *builtin;         /* NULL: of an MCP server */
+    const struct mcp_tool *mcp;         /* NULL: built-in */
 };
 
 struct toolset;
@@ -56,6 +65,20 @@ may_yield int toolset_refresh(struct toolset *s, struct err *err) must_check;
 size_t toolset_specs(struct toolset *s, const struct llm_tool **ret);
 /* By the model's name; also tools that are not shown, denied ones among them. NULL: none. */
 const struct toolset_tool *toolset_find(const struct toolset *s, struct str name);
+/* The arguments as the tool knows them: a provider may have been shown other names for some. */
+struct str toolset_arguments(const struct toolset_tool *t, struct str arguments,
+                             struct arena *arena);
+/* All tools of the user for people to see, whatever the skill: built-in ones first. */
+struct toolset_listed {
+    const struct toolset_tool *tool; /* its name is empty when it is quarantined */
+    const struct policy_rule *rule;  /* which decided the policy; NULL: the default */
+    bool usable;                     /* by the skill */
+    bool shown;                      /* directly; else, if usable and not denied, by search */
+    struct str quarantine;           /* why it is not offered; empty: it is */
+};
+size_t toolset_count(const struct toolset *s);
+struct toolset_listed toolset_at(const struct toolset *s, size_t i);
+
 /* The names that were found, for the checkpoint, and back. Space-separated. */
 void toolset_found_write(const struct toolset *s, struct strbuf *out);
 void toolset_found_read(struct toolset *s, struct str names);

@@ -6,7 +6,7 @@
 struct bench {
     struct arena arena;
     struct llm_tool tool;
-    struct llm_tool_renames renames;
+    struct llm_tool_facts facts;
     struct err err;
 };
 
@@ -17,7 +17,7 @@ static void bench_done(struct bench *b) {
 static int adapt(struct bench *b, struct str schema) {
     b->tool = (struct llm_tool){
         .name = STR("t"), .description = STR("does it"), .schema = arena_str(&b->arena, schema)};
-    return llm_tool_adapt(&b->tool, &b->arena, &b->renames, &b->err);
+    return llm_tool_adapt(&b->tool, &b->arena, &b->facts, &b->err);
 }
 
 static struct str schema_for(const struct bench *b, enum llm_dialect d) {
@@ -219,20 +219,20 @@ TEST(keys_that_anthropic_refuses_get_other_names_and_back) {
                              "\"required\":[\"$top\",\"filter_id\"]}")),
                &b.err);
     CHECK(!b.tool.forms[LLM_DIALECT_OPENAI].schema.n);
+    CHECK_STR(b.facts.parameters, "filter[id]\n$top\nfilter_id\nok.-_");
     CHECK_STR(schema_for(&b, LLM_DIALECT_ANTHROPIC),
               "{\"type\":\"object\",\"properties\":{\"filter_id_665d001d\":{},"
               "\"_top\":{\"type\":\"integer\"},\"filter_id\":{},\"ok.-_\":{}},"
               "\"required\":[\"_top\",\"filter_id\"]}");
-    REQUIRE(b.renames.n == 2);
+    REQUIRE(b.facts.n_renames == 2);
     struct strbuf arguments cleanup(strbuf_done) = STRBUF(1000);
     strbuf_addf(&arguments, "{\"%.*s\":1,\"_top\":[2],\"filter_id\":3}",
-                STR_ARG(b.renames.names[0].sent));
-    CHECK_STR(llm_tool_own_arguments(&b.renames, strbuf_str(&arguments), &b.arena),
+                STR_ARG(b.facts.renames[0].sent));
+    CHECK_STR(llm_tool_own_arguments(&b.facts, strbuf_str(&arguments), &b.arena),
               "{\"filter[id]\":1,\"$top\":[2],\"filter_id\":3}");
-    CHECK_STR(llm_tool_own_arguments(&b.renames, STR("{\"$top\" : 2}"), &b.arena),
-              "{\"$top\" : 2}");
-    CHECK_STR(llm_tool_own_arguments(&b.renames, STR("{broken"), &b.arena), "{broken");
-    CHECK_STR(llm_tool_own_arguments(&(struct llm_tool_renames){0}, STR("[]"), &b.arena), "[]");
+    CHECK_STR(llm_tool_own_arguments(&b.facts, STR("{\"$top\" : 2}"), &b.arena), "{\"$top\" : 2}");
+    CHECK_STR(llm_tool_own_arguments(&b.facts, STR("{broken"), &b.arena), "{broken");
+    CHECK_STR(llm_tool_own_arguments(&(struct llm_tool_facts){0}, STR("[]"), &b.arena), "[]");
 }
 
 TEST(long_descriptions_are_split_for_openai) {
@@ -245,7 +245,7 @@ TEST(long_descriptions_are_split_for_openai) {
         .name = STR("t"),
         .description = strbuf_str(&d),
         .schema = STR("{\"type\":\"object\",\"properties\":{},\"description\":\"mine\"}")};
-    REQUIRE_OK(llm_tool_adapt(&b.tool, &b.arena, &b.renames, &b.err), &b.err);
+    REQUIRE_OK(llm_tool_adapt(&b.tool, &b.arena, &b.facts, &b.err), &b.err);
     const struct llm_tool_form *form = &b.tool.forms[LLM_DIALECT_OPENAI];
     CHECK(form->description.n <= 1024 && form->description.n > 1000);
     CHECK(str_is_utf8(form->description) && str_is_utf8(form->schema));
