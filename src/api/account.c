@@ -69,6 +69,7 @@ int handle_me(struct call *c, struct err *err) {
         [AUTH_TABLE] = "table", [AUTH_SHARED] = "shared", [AUTH_OPEN] = "open"};
     struct strbuf out cleanup(strbuf_done) = STRBUF(4096);
     enum auth_mode mode = auth_mode(c->gateway->auth);
+    bridges_touch(c->gateway->bridges, c->principal.user_id); /* whoever asks will soon talk */
     const char *via = c->principal.from_cookie ? "cookie" : mode == AUTH_OPEN ? "open" : "key";
     struct jsonw w = jsonw_begin(&out);
     jsonw_object(&w);

@@ -6,7 +6,7 @@
 #include "auth/vault.h"
 #include "event/run.h"
 #include "graph/turn.h"
-#include "mcp/authorizer.h"
+#include "mcp/bridge.h"
 #include "net/http_server.h"
 #include "profile/profile.h"
 
@@ -20,6 +20,7 @@ struct gateway {
     struct user_epochs *epochs;
     struct vault *vault;
     struct authorizers *authorizers;
+    struct bridges *bridges;
     struct runs *runs;
     struct turn_engine *engine;
     const struct tool_registry *tools; /* the built-in ones */

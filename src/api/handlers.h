@@ -22,6 +22,10 @@ may_yield int handle_thread_fork(struct call *c, struct err *err) must_check;
 may_yield int handle_login(struct call *c, struct err *err) must_check;
 may_yield int handle_logout(struct call *c, struct err *err) must_check;
 may_yield int handle_me(struct call *c, struct err *err) must_check;
+/* connections.c */
+may_yield int handle_connection_list(struct call *c, struct err *err) must_check;
+may_yield int handle_connection_tools(struct call *c, struct err *err) must_check;
+may_yield int handle_connection_reconnect(struct call *c, struct err *err) must_check;
 /* models.c */
 may_yield int handle_models(struct call *c, struct err *err) must_check;
 /* oauth.c */

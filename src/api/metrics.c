@@ -184,6 +184,17 @@ static void write_database(const struct gateway *g, struct strbuf *out) {
           (double)d.commits);
 }
 
+static void write_bridges(const struct gateway *g, struct strbuf *out) {
+    struct bridges_stats b = bridges_stats(g->bridges);
+    value(out, "mcp_bridges", "gauge", "Users whose MCP servers are known.", b.bridges);
+    value(out, "mcp_connections", "gauge", "Connections to MCP servers.", b.connections);
+    value(out, "mcp_processes", "gauge", "MCP servers that run as programs of ours.", b.processes);
+    value(out, "mcp_list_bytes", "gauge", "Memory of tool lists.", (double)b.list_bytes);
+    value(out, "mcp_calls_total", "counter", "Calls of MCP tools.", (double)b.calls);
+    value(out, "mcp_call_failures_total", "counter", "Calls that no server answered.",
+          (double)b.failures);
+}
+
 static double resident_bytes(void) {
     long pages = 0, resident = 0;
     FILE *f = fopen("/proc/self/statm", "re");
@@ -216,6 +227,7 @@ void metrics_write(const struct gateway *g, struct strbuf *out) {
           (double)sum_bytes(g->metrics));
     write_server(g, out);
     write_turns(g, out);
+    write_bridges(g, out);
     write_database(g, out);
     write_process(g, out);
 }

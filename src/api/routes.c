@@ -96,6 +96,17 @@ static const struct route table[] = {
      .summary = "Who changed what, newest first", .query = "user limit cursor",
      .response = "AuditList", .status = 200},
 
+    /* MCP servers */
+    {"GET", "/api/connections", TO(connection_list), USER, .tag = "connections",
+     .summary = "The user's connections to MCP servers", .query = "wait_ms",
+     .response = "ConnectionList", .status = 200},
+    {"GET", "/api/connections/{server}/tools", TO(connection_tools), USER, .tag = "connections",
+     .summary = "The tools of a server, those that are not offered too", .query = "wait_ms",
+     .response = "ConnectionTools", .status = 200},
+    {"POST", "/api/connections/{server}/reconnect", TO(connection_reconnect), USER,
+     .max_body_bytes = SMALL, .tag = "connections", .summary = "Try a server again now",
+     .response = "Connection", .status = 200},
+
     /* servers that ask for authorization */
     {"POST", "/api/connections/{server}/authorize", TO(oauth_authorize), USER,
      .max_body_bytes = SMALL, .tag = "connections",

@@ -175,6 +175,7 @@ int handle_ws(struct call *c, struct err *err) {
         c->problem = err->code == ERR_PROTOCOL ? &problem_upgrade_required : NULL;
         return -(int)err->code;
     }
+    bridges_touch(c->gateway->bridges, s->user_id);
     ws_frame_hello(&hello, c->gateway->version, s->user_id);
     ws_session_send(s, &hello);
     return 0;

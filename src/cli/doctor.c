@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cli/common.h"
 #include "graph/endpoints.h"
+#include "mcp/servers.h"
 #include "net/http_client.h"
 #include "store/keys.h"
 #include "store/migrations.h"
@@ -197,6 +198,30 @@ static void check_provider(struct doctor *d) {
     }
 }
 
+/* ---- MCP servers ---- */
+
+/* Whether they answer is each user's to see: GET /api/connections. */
+static void check_servers(struct doctor *d) {
+    struct servers *servers = NULL;
+    struct err err;
+    struct stat st;
+    const char *path = d->profile->mcp_config.p;
+    if (servers_load(d->profile, &servers, &err) < 0) {
+        bad(d, EXIT_CONFIGURATION, "tools", "%s", err.msg);
+        return;
+    }
+    if (servers->preconfigured) {
+        good("tools", "no mcp.json; the %zu standard servers are used where they are reachable",
+             servers->n);
+    } else if (stat(path, &st) == 0 && (st.st_mode & S_IROTH)) {
+        warn("tools", "%s can be read by others on this machine", path);
+        advise("chmod 600 it when keys stand in it; or write ${NAME} for them");
+    } else {
+        good("tools", "%zu servers in %s", servers->n, path);
+    }
+    servers_unref(servers);
+}
+
 /* ---- the address ---- */
 
 static void tell_server(struct doctor *d, int status, struct str body) {
@@ -256,6 +281,7 @@ static int on_fiber(void *arg) {
     check_limits();
     check_database(d);
     check_provider(d);
+    check_servers(d);
     check_address(d);
     http_client_stop();
     arena_done(&d->arena);

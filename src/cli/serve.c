@@ -31,6 +31,7 @@ struct serve {
     struct user_epochs *epochs;
     struct vault *vault;
     struct authorizers *authorizers;
+    struct bridges *bridges;
     struct runs *runs;
     struct tool_registry *tools;
     struct turn_engine *engine;
@@ -76,6 +77,16 @@ static void unwatch_signals(struct serve *s) {
 
 /* ---- up ---- */
 
+static int start_bridges(struct serve *s, struct err *err) {
+    const struct bridges_options options = {.profile = s->profile,
+                                            .db = s->db,
+                                            .vault = s->vault,
+                                            .epochs = s->epochs,
+                                            .authorizers = s->authorizers};
+    return bridges_new(&options, &s->bridges, err) < 0 ? -(int)err->code
+                                                       : bridges_start(s->bridges, err);
+}
+
 static int start_turns(struct serve *s, struct err *err) {
     struct str id = id_str(&s->instance.id);
     s->runs = runs_new(s->db, id);
@@ -113,6 +124,7 @@ static int start_http(struct serve *s, struct err *err) {
                                   .epochs = s->epochs,
                                   .vault = s->vault,
                                   .authorizers = s->authorizers,
+                                  .bridges = s->bridges,
                                   .runs = s->runs,
                                   .engine = s->engine,
                                   .tools = s->tools,
@@ -162,6 +174,9 @@ static int start(struct serve *s) {
     s->has_client = true;
     s->authorizers = authorizers_new(&(struct authorizers_options){
         .vault = s->vault, .epochs = s->epochs, .db = s->db, .public_url = s->profile->public_url});
+    if (start_bridges(s, &err) < 0) {
+        return cli_fail(EXIT_CONFIGURATION, &err);
+    }
     if (start_turns(s, &err) < 0) {
         return cli_fail(EXIT_DATABASE, &err);
     }
@@ -194,6 +209,10 @@ static void stop(struct serve *s) {
     http_server_free(s->server);
     mcp_face_free(s->gateway.mcp);
     gateway_done(&s->gateway);
+    if (s->bridges) {
+        bridges_stop(s->bridges);
+        bridges_free(s->bridges);
+    }
     authorizers_free(s->authorizers);
     if (s->has_client) {
         http_client_stop();

@@ -51,3 +51,4 @@ void played_ws_send(struct wire *w, const char *text);
 struct str played_ws_frame(struct wire *w);
 void played_event(const char *json);
 extern unsigned played_codes; /* of the authorization callback that were exchanged */
+extern unsigned played_touches, played_reconnects; /* of the bridges */
