@@ -5,6 +5,7 @@
 #include "api/json_input.h"
 #include "api/route.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "store/threads.h"
 
 int call_fail(struct call *c, const struct problem *p, struct err *err, const char *fmt, ...) {
@@ -39,7 +40,7 @@ static int parse_object(struct str text, json_t **ret, struct err *err) {
 
 int call_read_json(struct call *c, bool optional, json_t **ret, struct err *err) {
     size_t max = c->route->max_body_bytes;
-    struct strbuf body cleanup(strbuf_done) = STRBUF(max);
+    struct strbuf body cleanup(secret_strbuf_done) = STRBUF(max);
     struct str type = http_header(c->request, "Content-Type");
     if (http_read_body(c->request, max, &body, err) < 0) {
         return err->code == ERR_TIMEOUT

@@ -217,6 +217,19 @@ static int check_put(struct str user_id, const struct vault_entry *entry, struct
                : err_set(err, ERR_INVALID, "the user's name is empty or too long");
 }
 
+static struct str audit_detail(const struct vault_entry *entry, struct strbuf *out) {
+    char iso[CLOCK_ISO_LEN + 1];
+    struct jsonw w = jsonw_begin(out);
+    jsonw_object(&w);
+    jsonw_kstr(&w, "scopes", entry->scopes);
+    if (entry->expires_us) {
+        clock_iso(entry->expires_us, iso);
+        jsonw_kstrz(&w, "expires_at", iso);
+    }
+    jsonw_end_object(&w);
+    return strbuf_str(out);
+}
+
 int vault_put(struct vault *v, struct str user_id, const struct vault_entry *entry,
               struct str value, struct err *err) {
     struct strbuf ciphertext cleanup(strbuf_done) = STRBUF(VAULT_MAX_VALUE_BYTES + AEAD_TAG_BYTES);
@@ -239,6 +252,13 @@ int vault_put(struct vault *v, struct str user_id, const struct vault_entry *ent
                                  .key_ids = ids,
                                  .n_key_ids = v->keys.n,
                                  .max_services = VAULT_MAX_SERVICES};
+    struct strbuf detail cleanup(strbuf_done) = STRBUF(MAX_SCOPES_BYTES * 6 + 256);
+    struct audit_entry audit = {.user_id = user_id,
+                                .actor = entry->actor,
+                                .action = STR("credential.put"),
+                                .subject = entry->service,
+                                .detail = audit_detail(entry, &detail)};
+    put.audit = entry->actor.n ? &audit : NULL;
     vault_close_row(v, user_id, value, &ciphertext, nonce, &put.row);
     if (credential_put(v->db, &put, err) < 0) {
         return err->code == ERR_CONFLICT
@@ -252,12 +272,21 @@ int vault_put(struct vault *v, struct str user_id, const struct vault_entry *ent
     return 0;
 }
 
-int vault_delete(struct vault *v, struct str user_id, struct str service, struct err *err) {
-    if (credential_delete(v->db, user_id, service, err) < 0) {
+int vault_delete_as(struct vault *v, struct str user_id, struct str service, struct str actor,
+                    struct err *err) {
+    struct audit_entry audit = {.user_id = user_id,
+                                .actor = actor,
+                                .action = STR("credential.delete"),
+                                .subject = service};
+    if (credential_delete(v->db, user_id, service, actor.n ? &audit : NULL, err) < 0) {
         return -(int)err->code;
     }
     user_epoch_changed(v->epochs, user_id);
     return 0;
+}
+
+int vault_delete(struct vault *v, struct str user_id, struct str service, struct err *err) {
+    return vault_delete_as(v, user_id, service, STR_EMPTY, err);
 }
 
 int vault_list(struct vault *v, struct str user_id, struct arena *arena, struct vault_entry **ret,

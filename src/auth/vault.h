@@ -25,6 +25,7 @@ struct vault_entry {
     struct str service, scopes; /* scopes: space-separated, may be empty */
     int64_t expires_us;         /* of the credential itself; 0: never */
     int64_t created_us, updated_us;
+    struct str actor; /* who changes it, for the audit trail (audit_actor); empty: no row there */
 };
 
 /* The value is a JSON object. ERR_NOT_FOUND; ERR_FORBIDDEN: no key that is set decrypts the row.
@@ -44,6 +45,9 @@ may_yield int vault_put(struct vault *v, struct str user_id, const struct vault_
                         struct str value, struct err *err) must_check;
 may_yield int vault_delete(struct vault *v, struct str user_id, struct str service, struct err *err)
     must_check; /* ERR_NOT_FOUND */
+/* The same, with a row in the audit trail. */
+may_yield int vault_delete_as(struct vault *v, struct str user_id, struct str service,
+                              struct str actor, struct err *err) must_check;
 may_yield int vault_list(struct vault *v, struct str user_id, struct arena *arena,
                          struct vault_entry **ret, size_t *ret_n, struct err *err) must_check;
 

@@ -1,4 +1,4 @@
-/* JSON: reading into jansson trees within limits, and a writer that never builds a tree.
+/* JSON: reading into jansson trees within limits (their memory is wiped when it is freed), and a writer that never builds a tree.
  * Text that is only passed on stays text (jsonw_raw). */
 #pragma once
 #include <jansson.h>

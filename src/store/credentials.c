@@ -24,6 +24,14 @@ static const struct db_sql sql_put =
            "ciphertext = excluded.ciphertext, scopes = excluded.scopes, "
            "expires_at = excluded.expires_at, updated_at = excluded.updated_at "
            "WHERE user_credentials.encryption_key_id IN ($10, $11, $12, $13, $14, $15, $16, $17)");
+static const struct db_sql sql_is_put =
+    DB_SQL("credential_is_put",
+           "SELECT adjutant_require(EXISTS (SELECT 1 FROM user_credentials WHERE user_id = $1 AND "
+           "service = $2 AND nonce = $3), 'key')");
+static const struct db_sql sql_is_there =
+    DB_SQL("credential_is_there",
+           "SELECT adjutant_require(EXISTS (SELECT 1 FROM user_credentials WHERE user_id = $1 AND "
+           "service = $2), 'service')");
 static const struct db_sql sql_delete =
     DB_SQL("credential_delete", "DELETE FROM user_credentials WHERE user_id = $1 AND service = $2");
 static const struct db_sql sql_list =
@@ -63,7 +71,7 @@ int credential_get(struct db *db, struct str user_id, struct str service, struct
     return 0;
 }
 
-static void add_put(struct db_tx *tx, const struct credential_put *put, size_t *ret_q) {
+static void add_put(struct db_tx *tx, const struct credential_put *put) {
     const struct credential_row *r = &put->row;
     struct db_value values[9 + CREDENTIALS_MAX_KEYS] = {
         db_text(put->user_id),
@@ -81,34 +89,42 @@ static void add_put(struct db_tx *tx, const struct credential_put *put, size_t *
     }
     db_tx_add(tx, &sql_room, db_text(put->user_id), db_text(r->service),
               db_int((int64_t)put->max_services));
-    *ret_q = db_tx_add_values(tx, &sql_put, values, ARRAY_LEN(values));
+    db_tx_add_values(tx, &sql_put, values, ARRAY_LEN(values));
+    db_tx_add(tx, &sql_is_put, db_text(put->user_id), db_text(r->service), db_bytes(r->nonce));
+    if (put->audit) {
+        audit_add(tx, put->audit);
+    }
 }
 
 int credential_put(struct db *db, const struct credential_put *put, struct err *err) {
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, put->user_id, DB_WRITE);
-    size_t q;
     assert(put->n_key_ids > 0 && put->n_key_ids <= CREDENTIALS_MAX_KEYS);
-    add_put(tx, put, &q);
-    if (db_tx_run(tx, err) < 0) {
-        return err->code == ERR_PRECONDITION
-                   ? err_set(err, ERR_LIMIT, "a user can keep %zu credentials", put->max_services)
-                   : -(int)err->code;
+    add_put(tx, put);
+    if (db_tx_run(tx, err) == 0) {
+        return 0;
     }
-    if (db_rows_affected(tx, q) == 0) {
-        return err_set(err, ERR_CONFLICT, "what is stored stands under another key");
-    }
-    return 0;
-}
-
-int credential_delete(struct db *db, struct str user_id, struct str service, struct err *err) {
-    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_WRITE);
-    size_t q = db_tx_add(tx, &sql_delete, db_text(user_id), db_text(service));
-    if (db_tx_run(tx, err) < 0) {
+    if (err->code != ERR_PRECONDITION) {
         return -(int)err->code;
     }
-    return db_rows_affected(tx, q)
-               ? 0
-               : err_set(err, ERR_NOT_FOUND, "there is no credential for this service");
+    return strcmp(err->msg, "services") == 0
+               ? err_set(err, ERR_LIMIT, "a user can keep %zu credentials", put->max_services)
+               : err_set(err, ERR_CONFLICT, "what is stored stands under another key");
+}
+
+int credential_delete(struct db *db, struct str user_id, struct str service,
+                      struct audit_entry *audit, struct err *err) {
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_WRITE);
+    db_tx_add(tx, &sql_is_there, db_text(user_id), db_text(service));
+    db_tx_add(tx, &sql_delete, db_text(user_id), db_text(service));
+    if (audit) {
+        audit_add(tx, audit);
+    }
+    if (db_tx_run(tx, err) == 0) {
+        return 0;
+    }
+    return err->code == ERR_PRECONDITION
+               ? err_set(err, ERR_NOT_FOUND, "there is no credential for this service")
+               : -(int)err->code;
 }
 
 int credential_list(struct db *db, struct str user_id, struct arena *arena,

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/arena.h"
 #include "db/db.h"
+#include "store/audit.h"
 
 enum { CREDENTIALS_MAX_KEYS = 8 };
 
@@ -22,11 +23,13 @@ struct credential_put {
     /* A row under any other key is left alone: ERR_CONFLICT. */
     const struct str *key_ids;
     size_t n_key_ids, max_services; /* ERR_LIMIT */
+    struct audit_entry *audit;      /* written with it; NULL: none */
 };
 may_yield int credential_put(struct db *db, const struct credential_put *put, struct err *err)
     must_check;
+/* ERR_NOT_FOUND: nothing is written, also not to the audit trail. */
 may_yield int credential_delete(struct db *db, struct str user_id, struct str service,
-                                struct err *err) must_check; /* ERR_NOT_FOUND */
+                                struct audit_entry *audit, struct err *err) must_check;
 /* By service, without nonce and ciphertext. */
 may_yield int credential_list(struct db *db, struct str user_id, struct arena *arena,
                               struct credential_row **ret, size_t *ret_n, struct err *err)
