@@ -26,6 +26,10 @@ may_yield int handle_me(struct call *c, struct err *err) must_check;
 may_yield int handle_connection_list(struct call *c, struct err *err) must_check;
 may_yield int handle_connection_tools(struct call *c, struct err *err) must_check;
 may_yield int handle_connection_reconnect(struct call *c, struct err *err) must_check;
+/* credentials.c */
+may_yield int handle_credential_list(struct call *c, struct err *err) must_check;
+may_yield int handle_credential_put(struct call *c, struct err *err) must_check;
+may_yield int handle_credential_delete(struct call *c, struct err *err) must_check;
 /* models.c */
 may_yield int handle_models(struct call *c, struct err *err) must_check;
 /* oauth.c */

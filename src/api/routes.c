@@ -73,6 +73,15 @@ static const struct route table[] = {
     {"DELETE", "/api/sessions/{id}", TO(session_end), USER, .max_body_bytes = SMALL,
      .tag = "account", .summary = "End a session of one's own", .status = 204},
 
+    {"GET", "/api/credentials", TO(credential_list), USER, .tag = "account",
+     .summary = "One's own credentials: which, never what they say", .response = "CredentialList",
+     .status = 200},
+    {"PUT", "/api/credentials/{service}", TO(credential_put), USER, .max_body_bytes = 2 * SMALL,
+     .tag = "account", .summary = "Store a credential; a model key is tried first",
+     .request = "NewCredential", .response = "StoredCredential", .status = 200},
+    {"DELETE", "/api/credentials/{service}", TO(credential_delete), USER, .max_body_bytes = SMALL,
+     .tag = "account", .summary = "Forget a credential", .status = 204},
+
     /* administration */
     {"GET", "/api/admin/keys", TO(admin_key_list), ADMIN, .tag = "admin",
      .summary = "Everybody's keys, newest first", .query = "user limit cursor",

@@ -180,10 +180,53 @@ static int add_fallbacks(struct resolution *r, struct err *err) {
     return 0;
 }
 
+static int resolve(struct resolution *r, struct err *err) {
+    return add_chosen(r, err) < 0 || add_fallbacks(r, err) < 0 ? -(int)err->code : 0;
+}
+
+static bool is_listed(const struct endpoints *e, const struct llm_provider *p) {
+    for (size_t i = 0; i < e->n; i++) {
+        if (e->list[i].provider == p) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An Ollama that nobody has set up is none. */
+static int add_others(struct resolution *r, struct err *err) {
+    static const struct llm_provider *const all[ENDPOINTS_PROVIDERS] = {&llm_anthropic, &llm_openai,
+                                                                        &llm_ollama};
+    bool allowed = r->q->allow_operator_llm, found;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        bool there = all[i] != &llm_ollama || r->q->profile->ollama_base_url.n > 0;
+        if (there && !is_listed(r->ret, all[i]) &&
+            add(r, all[i], STR_EMPTY, STR_EMPTY, allowed, &found, err) < 0) {
+            return -(int)err->code;
+        }
+    }
+    return 0;
+}
+
+int endpoints_offer(const struct endpoints_request *q, struct endpoints *ret, bool *ret_default,
+                    struct err *err) {
+    struct endpoints e = {0};
+    struct resolution r = {.q = q, .ret = &e};
+    int rc = resolve(&r, err);
+    bool has_default = rc == 0;
+    if ((rc < 0 && rc != -ERR_FORBIDDEN) || add_others(&r, err) < 0) {
+        endpoints_done(&e);
+        return -(int)err->code;
+    }
+    *ret = e;
+    *ret_default = has_default;
+    return 0;
+}
+
 int endpoints_resolve(const struct endpoints_request *q, struct endpoints *ret, struct err *err) {
     struct endpoints e = {0};
     struct resolution r = {.q = q, .ret = &e};
-    if (add_chosen(&r, err) < 0 || add_fallbacks(&r, err) < 0) {
+    if (resolve(&r, err) < 0) {
         endpoints_done(&e);
         return -(int)err->code;
     }

@@ -5,7 +5,11 @@
 #include "llm/llm.h"
 #include "profile/profile.h"
 
-enum { TURN_MAX_ENDPOINTS = 1 + PROFILE_MAX_FALLBACKS, ENDPOINTS_MAX_USER_KEYS = 2 };
+enum {
+    ENDPOINTS_MAX_USER_KEYS = 2,
+    ENDPOINTS_PROVIDERS = 3,
+    ENDPOINTS_MAX = 1 + PROFILE_MAX_FALLBACKS + ENDPOINTS_PROVIDERS,
+};
 
 struct endpoints_request {
     const struct profile *profile;
@@ -17,7 +21,7 @@ struct endpoints_request {
 
 /* Owns the user's keys and all strings that the list points to. Zero is empty. */
 struct endpoints {
-    struct llm_endpoint list[TURN_MAX_ENDPOINTS];
+    struct llm_endpoint list[ENDPOINTS_MAX];
     size_t n;
     struct secret *user_keys[ENDPOINTS_MAX_USER_KEYS];
     struct arena arena;
@@ -30,6 +34,11 @@ struct endpoints {
  * does not decrypt. The database's errors. */
 may_yield int endpoints_resolve(const struct endpoints_request *q, struct endpoints *ret,
                                 struct err *err) must_check;
+/* What the caller may choose from: what endpoints_resolve gives when no model is named, if
+ * anything, then a model of each provider that is not among it. *ret_default tells whether the
+ * first one is what is asked when nothing is named. */
+may_yield int endpoints_offer(const struct endpoints_request *q, struct endpoints *ret,
+                              bool *ret_default, struct err *err) must_check;
 void endpoints_done(struct endpoints *e);
 
 /* The services that hold users' keys: "llm_anthropic", "llm_openai". NULL for other services. */

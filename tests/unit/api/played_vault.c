@@ -1,0 +1,49 @@
+/* Users' credentials and model keys: as in played_admin.c, the flow tests look at these. */
+#include "graph/llm_key.h"
+#include "played.h"
+
+#define NOT_PLAYED err_set(err, ERR_INTERNAL, "%s is not played", __func__)
+
+int vault_list(struct vault *v, struct str user_id, struct arena *arena, struct vault_entry **ret,
+               size_t *ret_n, struct err *err) {
+    (void)v, (void)user_id, (void)arena, (void)ret, (void)ret_n;
+    return NOT_PLAYED;
+}
+
+int vault_put(struct vault *v, struct str user_id, const struct vault_entry *entry,
+              struct str value, struct err *err) {
+    (void)v, (void)user_id, (void)entry, (void)value;
+    return NOT_PLAYED;
+}
+
+int vault_delete_as(struct vault *v, struct str user_id, struct str service, struct str actor,
+                    struct err *err) {
+    (void)v, (void)user_id, (void)service, (void)actor;
+    return NOT_PLAYED;
+}
+
+int llm_key_check_shape(struct str service, const json_t *value, bool any_url, struct err *err) {
+    (void)service, (void)value, (void)any_url;
+    return NOT_PLAYED;
+}
+
+int llm_key_try(const struct profile *profile, struct str service, const json_t *value,
+                struct llm_key_trial *ret, struct err *err) {
+    (void)profile, (void)service, (void)value, (void)ret;
+    return NOT_PLAYED;
+}
+
+int endpoints_offer(const struct endpoints_request *q, struct endpoints *ret, bool *ret_default,
+                    struct err *err) {
+    (void)q, (void)ret, (void)ret_default;
+    return NOT_PLAYED;
+}
+
+void endpoints_done(struct endpoints *e) {
+    arena_done(&e->arena);
+}
+
+const char *llm_provider_name(const struct llm_provider *p) {
+    (void)p;
+    return "played";
+}
