@@ -6,7 +6,7 @@
 #include "cli/common.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_serve, &cli_chat, &cli_keys, &cli_migrate, &cli_doctor, &cli_version, NULL,
+    &cli_serve, &cli_chat, &cli_keys, &cli_migrate, &cli_doctor, &cli_vault, &cli_version, NULL,
 };
 
 static const struct cli_command program = {

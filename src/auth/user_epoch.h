@@ -11,7 +11,7 @@
 struct user_epochs;
 
 struct user_epochs *user_epochs_new(struct db *db);
-/* Listens to the other processes (PostgreSQL). */
+/* Listens to the other processes; on SQLite these are commands that run beside the server. */
 may_yield int user_epochs_start(struct user_epochs *e, struct err *err) must_check;
 may_yield void user_epochs_free(struct user_epochs *e); /* accepts NULL */
 uint64_t user_epoch(const struct user_epochs *e, struct str user_id);

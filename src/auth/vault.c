@@ -274,10 +274,8 @@ int vault_put(struct vault *v, struct str user_id, const struct vault_entry *ent
 
 int vault_delete_as(struct vault *v, struct str user_id, struct str service, struct str actor,
                     struct err *err) {
-    struct audit_entry audit = {.user_id = user_id,
-                                .actor = actor,
-                                .action = STR("credential.delete"),
-                                .subject = service};
+    struct audit_entry audit = {
+        .user_id = user_id, .actor = actor, .action = STR("credential.delete"), .subject = service};
     if (credential_delete(v->db, user_id, service, actor.n ? &audit : NULL, err) < 0) {
         return -(int)err->code;
     }

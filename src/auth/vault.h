@@ -51,6 +51,26 @@ may_yield int vault_delete_as(struct vault *v, struct str user_id, struct str se
 may_yield int vault_list(struct vault *v, struct str user_id, struct arena *arena,
                          struct vault_entry **ret, size_t *ret_n, struct err *err) must_check;
 
+/* ---- all users' ---- */
+
+struct vault_tally {
+    int64_t seen, rotated, unreadable; /* unreadable: under no key that is set; logged, each */
+};
+/* Brings all rows under the newest key while others read and write. What somebody puts at the same
+ * time stays. After an error it may be called again. */
+may_yield int vault_rotate(struct vault *v, struct vault_tally *ret, struct err *err) must_check;
+/* Decrypts all rows. */
+may_yield int vault_check(struct vault *v, struct vault_tally *ret, struct err *err) must_check;
+
+struct vault_key_use {
+    struct str key_id;
+    bool is_current, is_set;
+    int64_t credentials, users;
+};
+/* The keys that are set, the newest one first, then those that stored rows want besides. */
+may_yield int vault_keys_in_use(struct vault *v, struct arena *arena, struct vault_key_use **ret,
+                                size_t *ret_n, struct err *err) must_check;
+
 /* For what leaves the house and comes back (state parameters): sealed text under the vault's key,
  * base64url. `purpose` is bound to it; unseal gives ERR_INVALID for anything we did not seal for
  * it, or that is older than max_age_s. */

@@ -5,7 +5,8 @@
 #include "profile/profile.h"
 
 /* The commands; bin/adjutant.c lists them. */
-extern const struct cli_command cli_serve, cli_chat, cli_keys, cli_migrate, cli_doctor, cli_version;
+extern const struct cli_command cli_serve, cli_chat, cli_keys, cli_migrate, cli_doctor, cli_vault,
+    cli_version;
 
 #define CLI_OPTION_HOME                                                                            \
     { "home", "DIR", "the folder that keeps this instance's data" }

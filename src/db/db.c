@@ -92,6 +92,10 @@ void db_close(struct db *db) {
     db_free(db);
 }
 
+const char *db_sqlite_path(const struct db *db) {
+    return db->url ? NULL : db->sqlite_path;
+}
+
 enum db_backend db_backend(const struct db *db) {
     return db->driver->backend;
 }

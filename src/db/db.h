@@ -47,6 +47,7 @@ may_yield int db_open(const struct db_options *options, struct db **ret, struct 
     must_check;
 may_yield void db_close(struct db *db); /* accepts NULL; open transactions must have ended */
 enum db_backend db_backend(const struct db *db);
+const char *db_sqlite_path(const struct db *db); /* NULL on PostgreSQL */
 
 /* ---- statements and values ---- */
 

@@ -192,6 +192,13 @@ void fake_log_write(const struct fake_log *log, size_t last, struct strbuf *out)
 
 /* ---- answering ---- */
 
+/* The key that is demanded; "sk-fake-*" demands any that begins so. */
+static inline bool fake_key_fits(struct str given, struct str demanded) {
+    return str_ends(demanded, STR("*"))
+               ? str_starts(given, str_head(demanded, demanded.n - 1))
+               : given.n == demanded.n && memcmp(given.p, demanded.p, given.n) == 0;
+}
+
 struct fake_model {
     const char *key;
     int64_t delay_ms;

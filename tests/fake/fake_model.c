@@ -16,7 +16,7 @@ static const char usage[] =
     "instance \"[tokens 200] [delay 50] [tool current_time {}]\".\n"
     "\n"
     "  --port-file FILE  write the port it listens on\n"
-    "  --key KEY         demand this API key\n"
+    "  --key KEY         demand this API key; KEY* any that begins so\n"
     "  --delay MS        between tokens, where the message says nothing\n"
     "\n"
     "GET /requests?last=N shows what arrived, DELETE /requests forgets it; POST /effect counts by\n"

@@ -16,7 +16,7 @@ static int check_fields(struct http_request *r, struct str key, struct fake_prob
                             "You didn't provide an API key. You need to provide your API key in an "
                             "Authorization header using Bearer auth");
     }
-    if (!crypto_equal(str_skip(given, 7), key)) {
+    if (!fake_key_fits(str_skip(given, 7), key)) {
         fake_problem(p, 401, "invalid_request_error",
                      "Incorrect API key provided: sk-f****. You can find your API key at "
                      "https://platform.openai.com/account/api-keys.");
