@@ -66,8 +66,13 @@ bool mcp_stream_push(struct mcp_stream *s, struct str text, bool droppable) {
     m->seq = ++s->last_seq;
     m->droppable = droppable;
     m->n = text.n;
-    for (size_t i = 0; i < text.n; i++) { /* line ends are white space of schemas */
-        m->text[i] = text.p[i] == '\n' || text.p[i] == '\r' ? ' ' : text.p[i];
+    memcpy(m->text, text.p, text.n);
+    for (size_t i = 0; i < text.n; i++) {
+        char *end = memchr(m->text + i, '\n', text.n - i);
+        i = end ? (size_t)(end - m->text) : text.n;
+        if (end) {
+            *end = ' '; /* white space of a schema; to a client it would be the end of a line */
+        }
     }
     list_push(&s->messages, &m->in_stream);
     s->bytes += text.n;
