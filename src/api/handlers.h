@@ -78,3 +78,8 @@ may_yield int handle_openai_model(struct call *c, struct err *err) must_check;
 may_yield int handle_openai_chat(struct call *c, struct err *err) must_check;
 /* openai_responses.c */
 may_yield int handle_openai_responses(struct call *c, struct err *err) must_check;
+/* tools.c */
+may_yield int handle_tools(struct call *c, struct err *err) must_check;
+may_yield int handle_policy_list(struct call *c, struct err *err) must_check;
+may_yield int handle_policy_put(struct call *c, struct err *err) must_check;
+may_yield int handle_policy_delete(struct call *c, struct err *err) must_check;

@@ -130,6 +130,18 @@ static const struct route table[] = {
     {"GET", "/oauth/client-metadata.json", TO(oauth_client_metadata), PUBLIC, .tag = "connections",
      .summary = "This instance as an OAuth client", .response = "Any", .status = 200},
 
+    /* tools */
+    {"GET", "/api/tools", TO(tools), USER, .tag = "tools",
+     .summary = "The tools of the user's assistant, and what happens when it calls them",
+     .query = "skill server", .response = "ToolList", .status = 200},
+    {"GET", "/api/policies", TO(policy_list), USER, .tag = "tools",
+     .summary = "What the user decided about tools", .response = "PolicyList", .status = 200},
+    {"PUT", "/api/policies", TO(policy_put), USER, .max_body_bytes = SMALL, .tag = "tools",
+     .summary = "Allow, ask or deny a tool or all of a server", .request = "NewPolicy",
+     .response = "NewPolicy", .status = 200},
+    {"DELETE", "/api/policies", TO(policy_delete), USER, .max_body_bytes = SMALL, .tag = "tools",
+     .summary = "Go back to the default", .query = "server tool", .status = 204},
+
     /* notifications */
     {"GET", "/api/notifications", TO(notification_list), USER, .tag = "notifications",
      .summary = "What the user is told, unread first, newest first", .query = "limit cursor unread",

@@ -14,6 +14,7 @@
 #include "cli/instance.h"
 #include "cli/trim.h"
 #include "net/http_client.h"
+#include "tool/toolset.h"
 
 enum {
     STOP_GRACE_MS = 8000, /* below the 10 s after which container runtimes kill */
@@ -34,6 +35,7 @@ struct serve {
     struct bridges *bridges;
     struct runs *runs;
     struct tool_registry *tools;
+    struct toolbox *toolbox;
     struct turn_engine *engine;
     struct gateway gateway;
     struct http_server *server;
@@ -98,6 +100,8 @@ static int start_turns(struct serve *s, struct err *err) {
     }
     s->tools = tool_registry_new();
     tool_register_builtins(s->tools);
+    s->toolbox = toolbox_new(&(struct toolbox_options){
+        .registry = s->tools, .bridges = s->bridges, .db = s->db, .epochs = s->epochs});
     s->engine = turn_engine_new(&(struct turn_engine_options){.profile = s->profile,
                                                               .db = s->db,
                                                               .runs = s->runs,
@@ -125,6 +129,7 @@ static int start_http(struct serve *s, struct err *err) {
                                   .vault = s->vault,
                                   .authorizers = s->authorizers,
                                   .bridges = s->bridges,
+                                  .toolbox = s->toolbox,
                                   .runs = s->runs,
                                   .engine = s->engine,
                                   .tools = s->tools,
@@ -201,6 +206,7 @@ static void stop(struct serve *s) {
         turn_engine_stop(s->engine, MAX(0, (end_us - clock_mono_us()) / 1000));
         turn_engine_free(s->engine);
     }
+    toolbox_free(s->toolbox);
     tool_registry_free(s->tools);
     if (s->runs) {
         runs_stop(s->runs);
