@@ -59,7 +59,7 @@ format: packages-style
 	@find src bin servers tests -name node_modules -prune -o -name '*.[ch]' -print 2>/dev/null | xargs clang-format -i
 
 bench: build packages-bench
-	@ninja -C $(RELEASE) --quiet tests/fake/fake_model tests/bench/load
+	@ninja -C $(RELEASE) --quiet tests/fake/fake_model tests/bench/load tests/bench/bench_bridge tests/conformance/mcp_conformance_server
 	@tests/bench/run
 
 fuzz: packages-build packages-fuzz

@@ -205,4 +205,33 @@ async function soak(bench) {
   ];
 }
 
-export const MEASUREMENTS = { ttft, throughput, thread, streams, idle, startup, soak };
+/** MCP: a call through a user's bridge beside bare libcurl, a long list, many idle users. */
+async function bridge(bench) {
+  const { McpServer, manyTools, richTools, lean } = await bench.mcp();
+  const many = await McpServer.start({ name: 'many', tools: richTools(235, 2470) });
+  const few = await McpServer.start({ name: 'few', tools: manyTools(10, 400) });
+  try {
+    const calls = [];
+    for (let i = 0; i < bench.rounds; i++) calls.push(await bench.bridge('calls', { lean: { url: lean.url } }, ['lean', lean.tool, bench.quick ? 1000 : 5000]));
+    const list = await bench.bridge('list', { many: many.definition() }, ['many', bench.quick ? 10 : 50]);
+    const idle = await bench.bridge('idle', { few: few.definition() }, ['few', bench.quick ? 200 : 1000]);
+    const pick = (f) => median(calls.map(f));
+    const us = (n) => `${Math.round(n)} us`;
+    const both = (n) => ({ sqlite: n });
+    return [
+      row('MCP call through the bridge, p50', '', { floor: pick((r) => r.bare_us.p50), ...both(pick((r) => r.bridge_us.p50)) }, us),
+      row('MCP call through the bridge, p99', '', { floor: pick((r) => r.bare_us.p99), ...both(pick((r) => r.bridge_us.p99)) }, us),
+      row('added by the bridge to a call, p50', '< 1 ms', both(pick((r) => r.overhead_us)), us),
+      row('CPU of a call', '', { floor: pick((r) => r.bare_cpu_us), ...both(pick((r) => r.bridge_cpu_us)) }, us),
+      row(`CPU to list ${list.tools} tools (580 KB)`, '< 50 ms', both(list.first_list_cpu_us), ms),
+      row('CPU to adapt them to a provider, once', '', both(list.first_toolset_cpu_us), ms),
+      row('CPU to list them for another user', '', both(list.list_cpu_us.p50), ms),
+      row(`memory of an idle user's bridge, ${idle.n} users`, '< 64 KB', both(idle.bytes_each), (b) => `${(b / 1000).toFixed(1)} KB`),
+      row(`CPU with ${idle.n} idle bridges`, '', both(idle.idle_cpu_us / 3e6), (x) => `${(x * 100).toFixed(2)} %`),
+    ];
+  } finally {
+    await Promise.all([many, few, lean].map((s) => s.stop()));
+  }
+}
+
+export const MEASUREMENTS = { ttft, throughput, thread, streams, idle, startup, soak, bridge };

@@ -116,6 +116,29 @@ http {
     return value;
   }
 
+  /** MCP servers to call: made-up ones, and one that costs next to nothing (our own, in C). */
+  async mcp() {
+    const { McpServer } = await import('../flow/lib/mcp_servers.mjs');
+    const { manyTools, richTools } = await import('../flow/lib/mcp_tools.mjs');
+    const port = await this.programs.freePort();
+    const program = new this.programs.Program([path.join(this.build, 'tests/conformance/mcp_conformance_server')], ['--listen', `127.0.0.1:${port}`], process.env);
+    const lean = { url: `http://127.0.0.1:${port}/mcp`, tool: 'test_simple_text', stop: () => program.stop('SIGTERM').catch(() => {}) };
+    for (let i = 0; i < 100; i++) {
+      try { await (await fetch(lean.url)).arrayBuffer(); break; } catch { await sleep(20); }
+    }
+    return { McpServer, manyTools, richTools, lean };
+  }
+
+  /** Runs bench_bridge in a home of its own; its report. */
+  async bridge(what, mcpServers, args) {
+    const home = fs.mkdtempSync(path.join(this.dir, 'bridge-'));
+    fs.writeFileSync(path.join(home, 'mcp.json'), JSON.stringify({ mcpServers }));
+    const { stdout, stderr } = await run(path.join(this.build, 'tests/bench/bench_bridge'), [home, what, ...args.map(String)], { maxBuffer: 1 << 24 });
+    const complaints = stderr.split('\n').filter((l) => l && !/^\d{4}-.* info /.test(l));
+    if (complaints.length) console.error(complaints.slice(-5).join('\n'));
+    return JSON.parse(stdout.split('\n').find((l) => l.startsWith('{')));
+  }
+
   /** CPU seconds of a database's processes. */
   databaseSeconds(g) {
     if (!g.db) return 0;
