@@ -37,6 +37,10 @@ static const char *const seeds[] = {
     "VALUES ('%s', 'a', 'task', now(), now())",
     "INSERT INTO cos_trust_registry (user_id, cos_id, trust_level, created_at, updated_at) "
     "VALUES ('%s', 'c', 'context_aware', now(), now())",
+    "INSERT INTO tool_policies VALUES ('%s', 's', 't', 'allow', now())",
+    "INSERT INTO interrupts (user_id, id, thread_id, turn_id, position, code, kind, state, "
+    "created_at, expires_at, call_id, server, tool, name, digest, arguments) VALUES ('%s', 'i', "
+    "'t', 'r', 1, 'K7Q2', 'approval', 'open', now(), now(), 'c', 's', 't', 'n', 'd', '{}')",
     "INSERT INTO audit (user_id, id, created_at, actor, action) VALUES ('%s', 'i', now(), 'a', "
     "'b')",
 };
@@ -270,7 +274,8 @@ TEST_FIBER(no_table_gives_a_row_to_another_user) {
 /* The views past the fences show ids, times and amounts, and the audit trail; they cannot be
  * written through. */
 TEST_FIBER(views_past_the_fences_show_what_they_must_only) {
-    static const char *const writes[] = {"UPDATE open_turns SET state = 'done'",
+    static const char *const writes[] = {"DELETE FROM credential_keys",
+                                         "UPDATE open_turns SET state = 'done'",
                                          "DELETE FROM event_ages",
                                          "UPDATE user_overview SET threads = 0",
                                          "DELETE FROM usage_amounts",
@@ -290,6 +295,7 @@ TEST_FIBER(views_past_the_fences_show_what_they_must_only) {
                   "(SELECT viewname FROM pg_views) GROUP BY table_name) v");
         CHECK_STR(str_z(PQgetvalue(r, 0, 0)),
                   "audit_trail: user_id id created_at actor action subject detail; "
+                  "credential_keys: user_id service encryption_key_id; "
                   "event_ages: user_id turn_id last_seq created_at ended_at; "
                   "open_turns: user_id turn_id thread_id position state lease_owner lease_until; "
                   "usage_amounts: user_id created_at provider model key_owner input_tokens "
