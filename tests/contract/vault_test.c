@@ -245,6 +245,239 @@ BOTH_BACKENDS(a_read_survives_that_the_new_key_cannot_be_stored) {
     CHECK_GET(&s, ME, "a", "{\"k\":\"mine\"}");
 }
 
+/* ---- all at once ---- */
+
+enum { USERS = 23, SERVICES = 5 };
+
+static struct str user_of(struct safe *s, int i) {
+    return arena_printf(&s->f.arena, "user-%02d", i);
+}
+
+static const char *service_of(struct safe *s, int i) {
+    return arena_printf(&s->f.arena, "service-%d", i).p;
+}
+
+static const char *value_of(struct safe *s, int user, int service, int version) {
+    return arena_printf(&s->f.arena, "{\"of\":\"%d %d %d\"}", user, service, version).p;
+}
+
+struct filler {
+    struct safe *s;
+    int user;
+};
+
+static void fill_user(void *arg) {
+    const struct filler *f = arg;
+    for (int i = 0; i < SERVICES; i++) {
+        struct err err;
+        struct vault_entry entry = {.service = str_z(service_of(f->s, i)), .scopes = STR("a b")};
+        struct str value = str_z(value_of(f->s, f->user, i, 0));
+        CHECK_OK(vault_put(f->s->vault, user_of(f->s, f->user), &entry, value, &err), &err);
+    }
+}
+
+/* Side by side, which shares the commits. */
+static void fill(struct safe *s) {
+    struct filler fillers[USERS];
+    struct fiber_scope scope;
+    fiber_scope_init(&scope);
+    for (int u = 0; u < USERS; u++) {
+        fillers[u] = (struct filler){s, u};
+        CHECK_OK(fiber_spawn(&scope, "fill", fill_user, &fillers[u], NULL, &s->f.err), &s->f.err);
+    }
+    fiber_scope_join(&scope);
+}
+
+static void check_all(struct safe *s, const int version[USERS][SERVICES]) {
+    for (int u = 0; u < USERS; u++) {
+        for (int i = 0; i < SERVICES; i++) {
+            CHECK_GET(s, user_of(s, u), service_of(s, i),
+                      value_of(s, u, i, version ? version[u][i] : 0));
+        }
+    }
+}
+
+BOTH_BACKENDS(all_rows_move_at_once) {
+    struct safe s cleanup(safe_close) = {0};
+    struct vault_tally tally;
+    struct vault_key_use *uses;
+    size_t n;
+    REQUIRE(safe_open(&s, backend));
+    fill(&s);
+    REQUIRE_OK(unlock(&s, KEY_2, KEY_1), &s.f.err);
+    CHECK_OK(
+        vault_put(s.vault, ME, &(struct vault_entry){.service = STR("new")}, STR("{}"), &s.f.err),
+        &s.f.err);
+    CHECK_OK(vault_keys_in_use(s.vault, &s.f.arena, &uses, &n, &s.f.err), &s.f.err);
+    if (CHECK_INT(n, 2)) {
+        CHECK(uses[0].is_current && uses[0].credentials == 1 && uses[0].users == 1);
+        CHECK(uses[1].is_set && !uses[1].is_current && uses[1].credentials == USERS * SERVICES);
+        CHECK_INT(uses[1].users, USERS);
+    }
+    CHECK_OK(vault_rotate(s.vault, &tally, &s.f.err), &s.f.err);
+    CHECK_INT(tally.rotated, USERS * SERVICES);
+    CHECK_INT(tally.unreadable, 0);
+    CHECK_OK(vault_rotate(s.vault, &tally, &s.f.err), &s.f.err);
+    CHECK_INT(tally.seen, 0);
+    REQUIRE_OK(unlock(&s, KEY_2, NULL), &s.f.err);
+    check_all(&s, NULL);
+    CHECK_OK(vault_check(s.vault, &tally, &s.f.err), &s.f.err);
+    CHECK(tally.seen == USERS * SERVICES + 1 && tally.unreadable == 0);
+}
+
+BOTH_BACKENDS(rows_under_an_unknown_key_stay_and_are_counted) {
+    struct safe s cleanup(safe_close) = {0};
+    struct vault_tally tally;
+    struct vault_key_use *uses;
+    size_t n;
+    REQUIRE(safe_open(&s, backend));
+    fill(&s);
+    REQUIRE_OK(unlock(&s, KEY_2, NULL), &s.f.err);
+    CHECK_OK(put(&s, ME, "readable", "{}"), &s.f.err);
+    REQUIRE_OK(unlock(&s, KEY_3, KEY_2), &s.f.err);
+    CHECK_OK(vault_rotate(s.vault, &tally, &s.f.err), &s.f.err);
+    CHECK_INT(tally.rotated, 1);
+    CHECK_INT(tally.unreadable, USERS * SERVICES);
+    CHECK_OK(vault_keys_in_use(s.vault, &s.f.arena, &uses, &n, &s.f.err), &s.f.err);
+    if (CHECK_INT(n, 3)) {
+        CHECK(!uses[2].is_set && uses[2].credentials == USERS * SERVICES);
+    }
+    REQUIRE_OK(unlock(&s, KEY_1, NULL), &s.f.err);
+    check_all(&s, NULL);
+}
+
+/* Somebody who puts and deletes all the time, while all rows move, twice. */
+struct busy {
+    struct safe *s;
+    int version[USERS][SERVICES];
+    bool stop;
+    unsigned writes;
+    struct fiber_cond done;
+    bool ended;
+};
+
+static void be_busy(void *arg) {
+    struct busy *b = arg;
+    struct err err;
+    for (int n = 1; !b->stop; n++) {
+        int u = n * 7 % USERS, i = n * 3 % SERVICES;
+        struct vault_entry entry = {.service = str_z(service_of(b->s, i)), .scopes = STR("a b")};
+        struct str user = user_of(b->s, u);
+        if (n % 5 == 0) {
+            CHECK_OK(vault_delete(b->s->vault, user, entry.service, &err), &err);
+        }
+        CHECK_OK(vault_put(b->s->vault, user, &entry, str_z(value_of(b->s, u, i, n)), &err), &err);
+        b->version[u][i] = n;
+        b->writes++;
+    }
+    b->ended = true;
+    fiber_broadcast(&b->done);
+}
+
+BOTH_BACKENDS(what_is_put_while_rows_move_is_not_lost) {
+    struct safe s cleanup(safe_close) = {0};
+    struct vault_tally tally;
+    struct fiber_scope scope;
+    struct busy busy = {.s = &s};
+    REQUIRE(safe_open(&s, backend));
+    fill(&s);
+    REQUIRE_OK(unlock(&s, KEY_2, KEY_1), &s.f.err);
+    /* The other process does not have the new key as its first one yet: its rows come back under
+     * the old one, and the rotation meets them. */
+    struct vault *ours = s.vault;
+    struct profile old = s.profile;
+    old.credentials_key = secret_new(str_z(KEY_1));
+    old.credentials_key_old = secret_new(str_z(KEY_2));
+    CHECK_OK(vault_open(&old, s.f.db, s.epochs, &s.vault, &s.f.err), &s.f.err);
+    fiber_scope_init(&scope);
+    fiber_cond_init(&busy.done);
+    CHECK_OK(fiber_spawn(&scope, "busy", be_busy, &busy, NULL, &s.f.err), &s.f.err);
+    for (int round = 0; round < 4; round++) {
+        CHECK_OK(vault_rotate(ours, &tally, &s.f.err), &s.f.err);
+        CHECK_INT(tally.unreadable, 0);
+        CHECK(tally.rotated > 0);
+    }
+    busy.stop = true;
+    while (!busy.ended) {
+        (void)fiber_wait(&busy.done, 10000);
+    }
+    fiber_scope_join(&scope);
+    CHECK(busy.writes > 20);
+    CHECK_OK(vault_rotate(ours, &tally, &s.f.err), &s.f.err);
+    vault_close(s.vault);
+    s.vault = ours;
+    secret_free(old.credentials_key);
+    secret_free(old.credentials_key_old);
+    REQUIRE_OK(unlock(&s, KEY_2, NULL), &s.f.err);
+    check_all(&s, busy.version);
+}
+
+/* The database fails at each of the rotation's transactions, before and after the commit. */
+BOTH_BACKENDS(a_rotation_that_fails_goes_on_where_it_was) {
+    struct safe s cleanup(safe_close) = {0};
+    struct vault_tally tally;
+    int64_t rotated = 0;
+    unsigned failures = 0;
+    REQUIRE(safe_open(&s, backend));
+    for (int i = 0; i < SERVICES; i++) {
+        CHECK_OK(put(&s, ME, service_of(&s, i), value_of(&s, 0, i, 0)), &s.f.err);
+    }
+    const char *keys[] = {KEY_2, KEY_1};
+    for (int committed = 0; committed < 2; committed++) {
+        REQUIRE_OK(unlock(&s, keys[committed], keys[!committed]), &s.f.err);
+        for (uint64_t k = 1; k < 100; k++) {
+            db_fail_at(s.f.db, k, ERR_UNAVAILABLE, committed);
+            int rc = vault_rotate(s.vault, &tally, &s.f.err);
+            db_fail_at(s.f.db, 0, ERR_NONE, false);
+            rotated += tally.rotated;
+            failures += rc < 0;
+            for (int i = 0; i < SERVICES; i++) {
+                struct credential_row row;
+                struct secret *value = NULL;
+                CHECK_OK(credential_get(s.f.db, ME, str_z(service_of(&s, i)), &s.f.arena, &row,
+                                        &s.f.err),
+                         &s.f.err);
+                CHECK_OK(vault_open_row(s.vault, ME, &row, &value, &s.f.err), &s.f.err);
+                CHECK_STR(secret_reveal(value), value_of(&s, 0, i, 0));
+                secret_free(value);
+            }
+            if (rc == 0) {
+                break;
+            }
+        }
+    }
+    CHECK(failures > 4 && rotated >= SERVICES);
+    CHECK_OK(vault_rotate(s.vault, &tally, &s.f.err), &s.f.err);
+    CHECK_INT(tally.seen, 0);
+}
+
+/* A put, a delete: all or nothing, at every transaction that fails. */
+BOTH_BACKENDS(a_change_that_fails_changes_nothing) {
+    static const struct db_sql count_audit =
+        DB_SQL("count_audit", "SELECT COUNT(*) FROM audit WHERE action LIKE 'credential.%'");
+    struct safe s cleanup(safe_close) = {0};
+    struct vault_entry entry = {
+        .service = STR("a"), .scopes = STR("a b"), .actor = STR("somebody")};
+    REQUIRE(safe_open(&s, backend));
+    CHECK_OK(vault_put(s.vault, ME, &entry, STR("{\"v\":1}"), &s.f.err), &s.f.err);
+    CHECK_INT(number_of(&s.f, &count_audit), 1);
+    uint64_t epoch = user_epoch(s.epochs, ME);
+    db_fail_at(s.f.db, 1, ERR_UNAVAILABLE, false);
+    CHECK_FAILS(vault_put(s.vault, ME, &entry, STR("{\"v\":2}"), &s.f.err), &s.f.err,
+                ERR_UNAVAILABLE);
+    db_fail_at(s.f.db, 1, ERR_UNAVAILABLE, false);
+    CHECK_FAILS(vault_delete_as(s.vault, ME, STR("a"), STR("somebody"), &s.f.err), &s.f.err,
+                ERR_UNAVAILABLE);
+    CHECK_GET(&s, ME, "a", "{\"v\":1}");
+    CHECK_INT(number_of(&s.f, &count_audit), 1);
+    CHECK_FAILS(vault_delete_as(s.vault, ME, STR("b"), STR("somebody"), &s.f.err), &s.f.err,
+                ERR_NOT_FOUND);
+    CHECK_INT(number_of(&s.f, &count_audit), 1);
+    CHECK_OK(vault_delete_as(s.vault, ME, STR("a"), STR("somebody"), &s.f.err), &s.f.err);
+    CHECK_INT(number_of(&s.f, &count_audit), 2);
+    CHECK(user_epoch(s.epochs, ME) > epoch);
+}
+
 /* ---- sealed text ---- */
 
 TEST_FIBER(sealed_text_opens_for_its_purpose_only) {

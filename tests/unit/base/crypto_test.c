@@ -63,3 +63,30 @@ TEST(secrets_are_copies) {
     secret_free(twin);
     CHECK(secret_reveal(NULL).n == 0);
 }
+
+TEST(base64url_is_read_in_one_way_only) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(100);
+    struct err err;
+    CHECK_OK(crypto_base64url_decode(&out, STR("-_8gMA"), &err), &err);
+    CHECK_STR(strbuf_str(&out), "\xfb\xff 0");
+    strbuf_reset(&out);
+    CHECK_OK(crypto_base64url_decode(&out, STR("-_8gMA=="), &err), &err);
+    CHECK_STR(strbuf_str(&out), "\xfb\xff 0");
+    static const char *const bad[] = {"A", "AAAAA", "+/8gMA", "-_8gMB", "AA A", "AA\nA", "A==="};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        strbuf_reset(&out);
+        CHECK_FAILS(crypto_base64url_decode(&out, str_z(bad[i]), &err), &err, ERR_INVALID);
+    }
+}
+
+TEST(hexadecimal_is_read_in_either_case) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(4);
+    struct err err;
+    CHECK_OK(crypto_hex_decode(&out, STR("00fFaB"), &err), &err);
+    CHECK(str_eq(strbuf_str(&out), STR("\x00\xff\xab")));
+    CHECK_FAILS(crypto_hex_decode(&out, STR("0"), &err), &err, ERR_INVALID);
+    CHECK_FAILS(crypto_hex_decode(&out, STR("0g"), &err), &err, ERR_INVALID);
+    CHECK_FAILS(crypto_hex_decode(&out, STR("@0"), &err), &err, ERR_INVALID);
+    strbuf_reset(&out);
+    CHECK_FAILS(crypto_hex_decode(&out, STR("0102030405"), &err), &err, ERR_LIMIT);
+}
