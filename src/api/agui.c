@@ -21,15 +21,51 @@ static int read_user_message(const json_t *body, struct input_content *content, 
     return input_content_end(content, ret, err);
 }
 
-/* Nothing asks the user anything yet, so there is never an open interrupt to answer. */
-static int check_resume(const json_t *body, struct err *err) {
+static bool has_resume(const json_t *body) {
     const json_t *resume = json_object_get(body, "resume");
-    if (resume && !json_is_null(resume) && !json_is_array(resume)) {
-        return err_set(err, ERR_INVALID, "resume: must be an array");
+    return resume && !json_is_null(resume) &&
+           !(json_is_array(resume) && json_array_size(resume) == 0);
+}
+
+/* {"interruptId","status":"resolved"|"cancelled","payload"}; the payload of a resolved one says
+ * what was decided. */
+static int read_resume_entry(struct call *c, const json_t *entry, struct interrupt_answer *ret,
+                             struct err *err) {
+    const json_t *payload = json_object_get(entry, "payload");
+    struct str status = json_str(entry, "status");
+    if (str_eq(status, STR("cancelled"))) {
+        *ret = (struct interrupt_answer){.action = STR_EMPTY};
+    } else if (!str_eq(status, STR("resolved"))) {
+        return err_set(err, ERR_INVALID, "status: must be resolved or cancelled");
+    } else if (input_read_answer(payload, &c->arena, ret, err) < 0) {
+        return err_prefix(err, "payload");
     }
-    return json_array_size(resume)
-               ? err_set(err, ERR_CONFLICT, "resume: nothing of this thread is interrupted")
-               : 0;
+    ret->interrupt_id = json_str(entry, "interruptId");
+    return ret->interrupt_id.n ? 0 : err_set(err, ERR_INVALID, "interruptId: is needed");
+}
+
+static int resume(struct call *c, const json_t *body, struct str thread_id, struct str turn_id,
+                  struct turn_ticket *ret, struct err *err) {
+    const json_t *list = json_object_get(body, "resume");
+    struct interrupt_answer answers[TURN_STEP_MAX];
+    size_t n = json_array_size(list), open;
+    if (n == 0 || n > TURN_STEP_MAX) {
+        return err_set(err, ERR_INVALID, "resume: must be an array of 1 to %d entries",
+                       TURN_STEP_MAX);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (read_resume_entry(c, json_array_get(list, i), &answers[i], err) < 0) {
+            return err_prefix(err, "resume[%zu]", i);
+        }
+    }
+    struct turn_resumption r = {.user_id = c->principal.user_id,
+                                .allow_operator_llm = c->principal.allow_operator_llm,
+                                .thread_id = thread_id,
+                                .turn_id = turn_id,
+                                .all = true,
+                                .answers = answers,
+                                .n_answers = n};
+    return turn_resume(c->gateway->engine, &r, ret, &open, err);
 }
 
 static int read_required_id(const json_t *body, const char *key, struct str *ret, struct err *err) {
@@ -47,11 +83,16 @@ static int submit(struct call *c, struct turn_ticket *ret, bool *ret_old_client,
     input_content_begin(&content);
     if (call_read_json(c, false, &body, err) < 0 ||
         read_required_id(body, "threadId", &s.thread_id, err) < 0 ||
-        read_required_id(body, "runId", &s.turn_id, err) < 0 || check_resume(body, err) < 0 ||
-        read_user_message(body, &content, &s.content_json, err) < 0) {
+        read_required_id(body, "runId", &s.turn_id, err) < 0) {
         return -(int)err->code;
     }
     *ret_old_client = !str_starts(json_str(body, "protocolVersion"), STR("1."));
+    if (has_resume(body)) {
+        return resume(c, body, s.thread_id, s.turn_id, ret, err);
+    }
+    if (read_user_message(body, &content, &s.content_json, err) < 0) {
+        return -(int)err->code;
+    }
     return turn_submit(c->gateway->engine, &s, ret, err);
 }
 

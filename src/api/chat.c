@@ -64,6 +64,9 @@ static void write_answer(struct strbuf *out, const struct turn_ticket *t, const 
     jsonw_kint(&w, "cached_input_tokens", r->usage.cached_input_tokens);
     jsonw_kint(&w, "reasoning_tokens", r->usage.reasoning_tokens);
     jsonw_end_object(&w);
+    if (r->state == TURN_INTERRUPTED) {
+        jsonw_kraw(&w, "interrupts", strbuf_str(&r->interrupts));
+    }
     if (r->state == TURN_FAILED) {
         jsonw_key(&w, "error");
         jsonw_object(&w);

@@ -9,6 +9,10 @@ may_yield int handle_chat(struct call *c, struct err *err) must_check;
 may_yield int handle_turn_get(struct call *c, struct err *err) must_check;
 may_yield int handle_turn_events(struct call *c, struct err *err) must_check;
 may_yield int handle_turn_cancel(struct call *c, struct err *err) must_check;
+/* interrupts.c */
+may_yield int handle_interrupt_list(struct call *c, struct err *err) must_check;
+may_yield int handle_interrupt_get(struct call *c, struct err *err) must_check;
+may_yield int handle_interrupt_answer(struct call *c, struct err *err) must_check;
 /* threads.c */
 may_yield int handle_thread_list(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_create(struct call *c, struct err *err) must_check;

@@ -264,3 +264,60 @@ int input_read_chat(const json_t *object, const struct input_names *names,
     *ret = s;
     return 0;
 }
+
+/* ---- answers to questions ---- */
+
+static int read_object(const json_t *object, const char *key, struct arena *arena, struct str *ret,
+                       struct err *err) {
+    struct strbuf text cleanup(strbuf_done) = STRBUF(TURN_MAX_TEXT_BYTES);
+    const json_t *value = json_object_get(object, key);
+    if (!value || json_is_null(value)) {
+        return 0;
+    }
+    if (!json_is_object(value)) {
+        return err_set(err, ERR_INVALID, "%s: must be an object", key);
+    }
+    json_write_tree(&text, value);
+    if (strbuf_check(&text, key, err) < 0) {
+        return -(int)err->code;
+    }
+    *ret = arena_str(arena, strbuf_str(&text));
+    return 0;
+}
+
+static int read_content_alone(const json_t *object, struct arena *arena,
+                              struct interrupt_answer *ret, struct err *err) {
+    struct strbuf text cleanup(strbuf_done) = STRBUF(TURN_MAX_TEXT_BYTES);
+    json_write_tree(&text, object);
+    if (strbuf_check(&text, "the answer", err) < 0) {
+        return -(int)err->code;
+    }
+    *ret =
+        (struct interrupt_answer){.approved = true, .content = arena_str(arena, strbuf_str(&text))};
+    return 0;
+}
+
+int input_read_answer(const json_t *object, struct arena *arena, struct interrupt_answer *ret,
+                      struct err *err) {
+    struct interrupt_answer a = {0};
+    if (!json_is_object(object)) {
+        return err_set(err, ERR_INVALID, "must be an object");
+    }
+    bool decides = json_object_get(object, "approved") || json_object_get(object, "action");
+    if (!decides) {
+        return read_content_alone(object, arena, ret, err);
+    }
+    if (json_want_str(object, "action", 16, &a.action, err) < 0) {
+        return -(int)err->code;
+    }
+    a.approved = str_eq(a.action, STR("accept"));
+    if (json_want_bool(object, "approved", &a.approved, err) < 0 ||
+        json_want_bool(object, "always", &a.always, err) < 0 ||
+        json_want_str(object, "reason", TURN_MAX_TEXT_BYTES, &a.reason, err) < 0 ||
+        read_object(object, "arguments", arena, &a.arguments, err) < 0 ||
+        read_object(object, "content", arena, &a.content, err) < 0) {
+        return -(int)err->code;
+    }
+    *ret = a;
+    return 0;
+}

@@ -44,3 +44,8 @@ int input_read_chat(const json_t *object, const struct input_names *names,
 /* An optional name of a thread or turn; ERR_INVALID when it can't be one. */
 int input_read_id(const json_t *object, const char *key, struct str *ret, struct err *err)
     must_check;
+/* {"approved", "arguments", "content", "action", "reason", "always"}: what is there of it. An
+ * object that has neither "approved" nor "action" is the content of an elicitation itself. Texts in
+ * the arena or views into the object. */
+int input_read_answer(const json_t *object, struct arena *arena, struct interrupt_answer *ret,
+                      struct err *err) must_check;

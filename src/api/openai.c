@@ -118,10 +118,28 @@ static int fail_turn(struct call *c, const struct reply *r, struct err *err) {
                      strbuf_z(&r->error_message));
 }
 
+/* These clients know no interrupts: the question is the end of the answer. */
+static struct str add_question(struct reply *r) {
+    size_t before = r->text.n;
+    if (r->state == TURN_INTERRUPTED) {
+        strbuf_addz(&r->text, r->text.n ? "\n\n" : "");
+        strbuf_add(&r->text, strbuf_str(&r->question));
+    }
+    return str_skip(strbuf_str(&r->text), before);
+}
+
+static void tell_question(struct teller *t) {
+    struct str question = add_question(&t->reply);
+    if (question.n) {
+        t->shape->text(&t->frames, question, t->context);
+    }
+}
+
 /* What is left to tell at the end; fails when nothing was told and the turn failed. */
 static int tell_end(struct teller *t, struct err *err) {
     if (t->reply.state != TURN_FAILED) {
         int rc = begin(t);
+        tell_question(t);
         t->shape->end(&t->frames, &t->reply, t->context);
         return rc;
     }
@@ -225,5 +243,9 @@ int openai_wait(struct call *c, const struct turn_ticket *ticket, struct reply *
     if (reply_follow(reply, ticket->reader, err) < 0) {
         return -(int)err->code;
     }
-    return reply->state == TURN_FAILED ? fail_turn(c, reply, err) : 0;
+    if (reply->state == TURN_FAILED) {
+        return fail_turn(c, reply, err);
+    }
+    add_question(reply);
+    return strbuf_check(&reply->text, "the reply", err);
 }

@@ -6,6 +6,8 @@ enum { MAX_DELTA_BYTES = 1024 * 1024, LOOK_UP_MS = 60 * 1000 };
 
 void reply_init(struct reply *r) {
     *r = (struct reply){.text = STRBUF(REPLY_MAX_BYTES),
+                        .interrupts = STRBUF(REPLY_MAX_BYTES),
+                        .question = STRBUF(REPLY_MAX_BYTES),
                         .error_message = STRBUF(4096),
                         .reasoning = STRBUF(MAX_DELTA_BYTES),
                         .state = TURN_RUNNING};
@@ -13,6 +15,8 @@ void reply_init(struct reply *r) {
 
 void reply_done(struct reply *r) {
     strbuf_done(&r->text);
+    strbuf_done(&r->interrupts);
+    strbuf_done(&r->question);
     strbuf_done(&r->error_message);
     strbuf_done(&r->reasoning);
 }
@@ -94,11 +98,26 @@ static void add_usage(struct llm_usage *sum, const json_t *list) {
     }
 }
 
+static void note_questions(struct reply *r, const json_t *interrupts) {
+    size_t i;
+    json_t *interrupt;
+    strbuf_reset(&r->interrupts);
+    strbuf_reset(&r->question);
+    json_write_tree(&r->interrupts, interrupts);
+    json_array_foreach (interrupts, i, interrupt) {
+        strbuf_addz(&r->question, i ? "\n\n" : "");
+        strbuf_add(&r->question, json_str(json_object_get(interrupt, "metadata"), "text"));
+    }
+}
+
 static enum reply_change on_finished(struct reply *r, const json_t *event, struct str *delta) {
     struct str outcome = json_str(json_object_get(event, "outcome"), "type");
     (void)delta;
     add_usage(&r->usage, json_object_get(event, "usage"));
     r->ended = true;
+    if (str_eq(outcome, STR("interrupt"))) {
+        note_questions(r, json_object_get(json_object_get(event, "outcome"), "interrupts"));
+    }
     r->state = str_eq(outcome, STR("cancelled"))   ? TURN_CANCELLED
                : str_eq(outcome, STR("interrupt")) ? TURN_INTERRUPTED
                                                    : TURN_DONE;

@@ -17,6 +17,8 @@ struct reply {
     struct llm_usage usage;
     bool ended;
     enum turn_state state;       /* once ended */
+    struct strbuf interrupts;    /* when interrupted: AG-UI's array of them */
+    struct strbuf question;      /* and the same in words, how to answer included */
     struct strbuf error_message; /* when failed */
     char error_code[32];
     struct strbuf reasoning; /* scratch of the last delta */

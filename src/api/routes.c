@@ -21,6 +21,15 @@ static const struct route table[] = {
      .response = "EventStream", .status = 200},
     {"POST", "/api/turns/{id}/cancel", TO(turn_cancel), USER, .max_body_bytes = SMALL,
      .tag = "chat", .summary = "Stop a turn", .response = "TurnState", .status = 202},
+    {"GET", "/api/interrupts", TO(interrupt_list), USER, .tag = "chat",
+     .summary = "What the assistant asks and nobody has answered", .query = "thread_id",
+     .response = "InterruptList", .status = 200},
+    {"GET", "/api/interrupts/{id}", TO(interrupt_get), USER, .tag = "chat",
+     .summary = "One of these questions, also an answered one", .response = "InterruptRow",
+     .status = 200},
+    {"POST", "/api/interrupts/{id}", TO(interrupt_answer), USER, .max_body_bytes = 512 * 1024,
+     .tag = "chat", .summary = "Approve, edit or deny; the turn goes on with the last answer",
+     .request = "InterruptAnswer", .response = "InterruptReceipt", .status = 202},
 
     /* threads */
     {"GET", "/api/threads", TO(thread_list), USER, .tag = "threads",

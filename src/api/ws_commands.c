@@ -35,10 +35,22 @@ static int submit(struct command *c, struct turn_ticket *ret, struct err *err) {
     return turn_submit(c->session->gateway->engine, &s, ret, err);
 }
 
+static int accept_and_follow(struct command *c, const struct turn_ticket *ticket, struct err *err) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_FRAME_BYTES);
+    struct ws_session *s = c->session;
+    struct str run_id = str_z(ticket->turn_id);
+    ws_frame_accepted(&out, c->ref, ticket);
+    ws_session_send(s, &out);
+    if (!s->ws || (ticket->existed && ws_is_following(s, run_id))) {
+        run_reader_close(ticket->reader);
+        return 0;
+    }
+    return ws_follow(s, str_z(ticket->thread_id), run_id, ticket->reader, err);
+}
+
 static int on_chat(struct command *c, struct err *err) {
     struct ws_session *s = c->session;
     struct turn_ticket ticket;
-    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_FRAME_BYTES);
     struct str run_id = json_str(c->frame, "runId");
     if (s->n_subscriptions >= WS_MAX_SUBSCRIPTIONS && !ws_is_following(s, run_id)) {
         return err_set(err, ERR_BUSY, "at most %d subscriptions a socket", WS_MAX_SUBSCRIPTIONS);
@@ -46,13 +58,7 @@ static int on_chat(struct command *c, struct err *err) {
     if (submit(c, &ticket, err) < 0) {
         return -(int)err->code;
     }
-    ws_frame_accepted(&out, c->ref, &ticket);
-    ws_session_send(s, &out);
-    if (!s->ws || (ticket.existed && ws_is_following(s, str_z(ticket.turn_id)))) {
-        run_reader_close(ticket.reader);
-        return 0;
-    }
-    return ws_follow(s, str_z(ticket.thread_id), str_z(ticket.turn_id), ticket.reader, err);
+    return accept_and_follow(c, &ticket, err);
 }
 
 /* ---- the others ---- */
@@ -82,6 +88,40 @@ static int on_cancel(struct command *c, struct err *err) {
     int rc = run_id.p ? turn_cancel(engine, user, run_id, err)
                       : turn_cancel_thread(engine, user, thread_id, err);
     return rc < 0 ? rc : respond_ok(c);
+}
+
+/* What is asked is told of by its id; the run that goes on is followed like one that was begun
+ * here. */
+static int on_answer(struct command *c, struct err *err) {
+    struct ws_session *s = c->session;
+    struct interrupt_answer answer;
+    struct turn_ticket ticket;
+    struct str id = {0}, run_id = {0};
+    size_t open;
+    if (input_read_id(c->frame, "interruptId", &id, err) < 0 ||
+        input_read_id(c->frame, "runId", &run_id, err) < 0 ||
+        input_read_answer(json_object_get(c->frame, "answer"), &c->arena, &answer, err) < 0) {
+        return -(int)err->code;
+    }
+    if (!id.p) {
+        return err_set(err, ERR_INVALID, "interruptId: is needed");
+    }
+    if (s->n_subscriptions >= WS_MAX_SUBSCRIPTIONS) {
+        return err_set(err, ERR_BUSY, "at most %d subscriptions a socket", WS_MAX_SUBSCRIPTIONS);
+    }
+    answer.interrupt_id = id;
+    struct turn_resumption r = {.user_id = c->principal.user_id,
+                                .allow_operator_llm = c->principal.allow_operator_llm,
+                                .turn_id = run_id.p ? run_id : STR_EMPTY,
+                                .answers = &answer,
+                                .n_answers = 1};
+    if (turn_resume(s->gateway->engine, &r, &ticket, &open, err) < 0) {
+        return -(int)err->code;
+    }
+    if (open > 0) {
+        return respond_ok(c);
+    }
+    return accept_and_follow(c, &ticket, err);
 }
 
 static int on_subscribe(struct command *c, struct err *err) {
@@ -130,9 +170,8 @@ static int dispatch(struct command *c, struct err *err) {
         const char *type;
         int (*run)(struct command *c, struct err *err) may_yield;
     } commands[] = {
-        {"chat", on_chat},           {"cancel", on_cancel},
-        {"subscribe", on_subscribe}, {"unsubscribe", on_unsubscribe},
-        {"ping", on_ping},
+        {"chat", on_chat},           {"cancel", on_cancel},           {"answer", on_answer},
+        {"subscribe", on_subscribe}, {"unsubscribe", on_unsubscribe}, {"ping", on_ping},
     };
     struct str type = json_str(c->frame, "type"), ref = {0};
     if (!json_is_object(c->frame)) {
@@ -147,7 +186,8 @@ static int dispatch(struct command *c, struct err *err) {
             return commands[i].run(c, err);
         }
     }
-    return err_set(err, ERR_INVALID, "type: must be chat, cancel, subscribe, unsubscribe or ping");
+    return err_set(err, ERR_INVALID,
+                   "type: must be chat, cancel, answer, subscribe, unsubscribe or ping");
 }
 
 int ws_process(struct ws_session *s, struct str frame, struct err *err) {

@@ -63,6 +63,7 @@ void jsonw_end_object(struct jsonw *w);
 void jsonw_array(struct jsonw *w);
 void jsonw_end_array(struct jsonw *w);
 void jsonw_key(struct jsonw *w, const char *key);
+void jsonw_str_key(struct jsonw *w, struct str key); /* any text, escaped */
 void jsonw_str(struct jsonw *w, struct str s); /* invalid UTF-8 becomes U+FFFD */
 void jsonw_strz(struct jsonw *w, const char *z);
 void jsonw_int(struct jsonw *w, int64_t v);

@@ -94,6 +94,12 @@ void jsonw_key(struct jsonw *w, const char *key) {
     w->comma = false;
 }
 
+void jsonw_str_key(struct jsonw *w, struct str key) {
+    jsonw_str(w, key);
+    strbuf_addc(w->out, ':');
+    w->comma = false;
+}
+
 void jsonw_str(struct jsonw *w, struct str s) {
     separate(w);
     strbuf_addc(w->out, '"');

@@ -279,11 +279,30 @@ static void on_custom(struct chat_view *v, const json_t *event) {
     }
 }
 
+/* They end the answer, with how to reply to them. */
+static void show_questions(struct chat_view *v, const json_t *interrupts) {
+    struct strbuf text cleanup(strbuf_done) = STRBUF(CHAT_MAX_ANSWER_BYTES);
+    const json_t *interrupt;
+    size_t i;
+    json_array_foreach (interrupts, i, interrupt) {
+        strbuf_addz(&text, v->answer.n || text.n ? "\n\n" : "");
+        strbuf_add(&text, json_str(json_object_get(interrupt, "metadata"), "text"));
+    }
+    strbuf_add(&v->answer, strbuf_str(&text));
+    if (!v->style.answer_only) {
+        write_text(v, strbuf_str(&text));
+        end_line(v);
+    }
+}
+
 static void on_finished(struct chat_view *v, const json_t *event) {
-    struct str outcome = json_str(json_object_get(event, "outcome"), "type");
-    v->end = str_eq(outcome, STR("cancelled")) ? CHAT_CANCELLED : CHAT_DONE;
+    const json_t *outcome = json_object_get(event, "outcome");
+    struct str type = json_str(outcome, "type");
+    v->end = str_eq(type, STR("cancelled")) ? CHAT_CANCELLED : CHAT_DONE;
     if (v->end == CHAT_CANCELLED) {
         chat_view_note(v, "cancelled");
+    } else if (str_eq(type, STR("interrupt"))) {
+        show_questions(v, json_object_get(outcome, "interrupts"));
     }
 }
 

@@ -105,7 +105,7 @@ static int start_turns(struct serve *s, struct err *err) {
     s->engine = turn_engine_new(&(struct turn_engine_options){.profile = s->profile,
                                                               .db = s->db,
                                                               .runs = s->runs,
-                                                              .tools = s->tools,
+                                                              .toolbox = s->toolbox,
                                                               .epochs = s->epochs,
                                                               .vault = s->vault,
                                                               .process_id = id});

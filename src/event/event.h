@@ -15,8 +15,9 @@ void event_run_cancelled(struct strbuf *out, struct str thread_id, struct str ru
 void event_run_interrupted(struct strbuf *out, struct str thread_id, struct str run_id,
                            const struct llm_usage *usage, struct str provider, struct str model,
                            const struct interrupt *interrupts, size_t n);
-/* One AG-UI interrupt: what is asked, of what shape the answer is, until when. What our own clients
- * need beyond that stands in its metadata. */
+/* One AG-UI interrupt: what is asked, of what shape the answer is, until when. Its metadata: kind,
+ * code, server, tool, name, arguments, questions (of an elicitation), and `text`: all of it in
+ * words, with how to answer in words. */
 void event_interrupt(struct jsonw *w, const struct interrupt *i);
 void event_state_snapshot(struct strbuf *out, struct str state_json);
 void event_run_error(struct strbuf *out, struct str message, struct str code);

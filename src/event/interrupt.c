@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "event/event.h"
 
-enum { MAX_MESSAGE_BYTES = 64 * 1024 };
+enum { MAX_MESSAGE_BYTES = 64 * 1024, MAX_ASKED_BYTES = 16 * 1024, MAX_SHOWN_BYTES = 2000 };
 
 /* What an approval may be answered with. */
 static const char approval_schema[] =
@@ -16,18 +16,43 @@ static bool is_elicitation(const struct interrupt *i) {
     return str_eq(i->kind, STR("elicitation"));
 }
 
+static void add_question(struct strbuf *text, const struct interrupt *i, const json_t *request) {
+    struct str asked = str_utf8_head(json_str(request, "message"), MAX_ASKED_BYTES);
+    if (is_elicitation(i)) {
+        strbuf_addf(text, "%.*s asks: %.*s", STR_ARG(i->server), STR_ARG(asked));
+    } else if (i->server.n) {
+        strbuf_addf(text, "May I call %.*s of %.*s?", STR_ARG(i->tool), STR_ARG(i->server));
+    } else {
+        strbuf_addf(text, "May I call %.*s?", STR_ARG(i->tool));
+    }
+}
+
+/* For those who see nothing but text. A form cannot be filled in in words; it can be declined. */
+static void add_instructions(struct strbuf *text, const struct interrupt *i) {
+    struct str code = i->code;
+    if (is_elicitation(i)) {
+        strbuf_addf(text, "\nAnswer in the app, or reply \"deny %.*s\".", STR_ARG(code));
+    } else {
+        struct str shown = str_utf8_head(i->arguments, MAX_SHOWN_BYTES);
+        strbuf_addf(text,
+                    "\nArguments: %.*s%s\nReply \"approve %.*s\", \"deny %.*s\", or \"always "
+                    "%.*s\" to allow this tool from now on.",
+                    STR_ARG(shown), shown.n < i->arguments.n ? "..." : "", STR_ARG(code),
+                    STR_ARG(code), STR_ARG(code));
+    }
+}
+
 static void write_message(struct jsonw *w, const struct interrupt *i, const json_t *request) {
     struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_MESSAGE_BYTES);
-    struct str asked = json_str(request, "message");
-    if (is_elicitation(i)) {
-        strbuf_addf(&text, "%.*s asks: %.*s", STR_ARG(i->server),
-                    STR_ARG(str_utf8_head(asked, MAX_MESSAGE_BYTES / 2)));
-    } else if (i->server.n) {
-        strbuf_addf(&text, "May I call %.*s of %.*s?", STR_ARG(i->tool), STR_ARG(i->server));
-    } else {
-        strbuf_addf(&text, "May I call %.*s?", STR_ARG(i->tool));
-    }
+    add_question(&text, i, request);
     jsonw_kstr(w, "message", strbuf_str(&text));
+}
+
+static void write_text(struct jsonw *w, const struct interrupt *i, const json_t *request) {
+    struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_MESSAGE_BYTES);
+    add_question(&text, i, request);
+    add_instructions(&text, i);
+    jsonw_kstr(w, "text", strbuf_str(&text));
 }
 
 static void write_metadata(struct jsonw *w, const struct interrupt *i, const json_t *request) {
@@ -39,6 +64,7 @@ static void write_metadata(struct jsonw *w, const struct interrupt *i, const jso
     jsonw_kstr(w, "tool", i->tool);
     jsonw_kstr(w, "name", i->name);
     jsonw_kraw(w, "arguments", i->arguments);
+    write_text(w, i, request);
     if (json_object_get(request, "questions")) {
         jsonw_key(w, "questions");
         jsonw_tree(w, json_object_get(request, "questions"));

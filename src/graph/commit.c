@@ -129,6 +129,8 @@ int turn_commit(struct turn *t, const struct node *next, struct err *err) {
         .n_intents = c->n_intents,
         .outcomes = c->outcomes,
         .n_outcomes = c->n_outcomes,
+        .interrupts = c->interrupts,
+        .n_interrupts = c->n_interrupts,
         .node = next ? str_z(next->name) : STR("end"),
         .state = turn_state_write(t),
         .message_seq = t->message_seq + (int64_t)c->n_messages,

@@ -80,6 +80,9 @@ struct str turn_input_write(struct turn *t) {
     jsonw_kstr(&w, "agent", t->agent);
     jsonw_kstr(&w, "model", t->model);
     jsonw_kbool(&w, "allow_operator_llm", t->allow_operator_llm);
+    if (t->resumes.n) {
+        jsonw_kstr(&w, "resumes", t->resumes);
+    }
     jsonw_end_object(&w);
     return arena_str(&t->arena, strbuf_str(&out));
 }
@@ -92,11 +95,13 @@ int turn_input_read(struct turn *t, struct str input, struct err *err) {
     t->agent = arena_str(&t->arena, json_str(tree, "agent"));
     t->model = arena_str(&t->arena, json_str(tree, "model"));
     t->allow_operator_llm = json_bool(tree, "allow_operator_llm", false);
+    t->resumes = arena_str(&t->arena, json_str(tree, "resumes"));
     return 0;
 }
 
 struct str turn_state_write(struct turn *t) {
-    struct strbuf out cleanup(strbuf_done) = STRBUF(4096);
+    struct strbuf out cleanup(strbuf_done) = STRBUF(16 * 1024);
+    struct strbuf found cleanup(strbuf_done) = STRBUF(8 * 1024);
     struct jsonw w = jsonw_begin(&out);
     jsonw_object(&w);
     jsonw_kint(&w, "epoch", t->epoch);
@@ -105,6 +110,12 @@ struct str turn_state_write(struct turn *t) {
     jsonw_kint(&w, "output_tokens", t->used.output_tokens);
     jsonw_kstr(&w, "provider", t->used_provider);
     jsonw_kstr(&w, "model", str_utf8_head(t->used_model, 200));
+    if (t->tools) {
+        toolset_found_write(t->tools, &found);
+    }
+    if (found.n) {
+        jsonw_kstr(&w, "tools_found", strbuf_str(&found));
+    }
     jsonw_end_object(&w);
     return arena_str(&t->arena, strbuf_str(&out));
 }
@@ -123,4 +134,5 @@ void turn_state_read(struct turn *t, struct str state) {
     t->used.output_tokens = json_int(tree, "output_tokens", 0);
     t->used_provider = arena_str(&t->arena, json_str(tree, "provider"));
     t->used_model = arena_str(&t->arena, json_str(tree, "model"));
+    t->tools_found = arena_str(&t->arena, json_str(tree, "tools_found"));
 }

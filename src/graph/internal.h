@@ -6,6 +6,8 @@
 #include "graph/endpoints.h"
 #include "graph/turn.h"
 #include "llm/llm.h"
+#include "store/interrupts.h"
+#include "tool/toolset.h"
 
 enum {
     TURN_MAX_TOOL_CALLS = TURN_STEP_MAX, /* of one answer; more are answered with an error */
@@ -16,18 +18,29 @@ enum {
 
 enum accept_state { ACCEPT_PENDING, ACCEPT_DONE, ACCEPT_DROPPED };
 
+/* What the user is asked before a call is made, or goes on. */
+enum call_question { CALL_NO_QUESTION, CALL_APPROVAL, CALL_ELICITATION };
+
 /* One tool call of the answer at hand. */
 struct pending_call {
     struct str id, name, arguments; /* as the model wrote them */
     struct str key;                 /* of the effect: "<model call>-<index>" */
     struct str idempotency_key;
-    const struct tool
-        *tool; /* NULL: unknown or one too many; `outcome` is then set from the start */
+    const struct toolset_tool
+        *tool;   /* NULL: unknown or one too many; `outcome` is then set from the start */
+    bool intent; /* stands in the journal, or is about to */
     bool began, finished, outcome_stored;
     bool told;                /* its result was emitted */
+    bool answered;            /* its result stands in the thread already */
     const char *effect_state; /* "done", "failed", "unknown" once finished */
     struct str content;       /* what the user sees */
     struct str outcome;       /* the canonical tool message */
+
+    enum call_question question; /* the turn ends with it */
+    struct str request;          /* of an elicitation, as an interrupt has it */
+    /* What the user answered. */
+    struct str edited;                         /* arguments instead of the model's; or empty */
+    struct str request_state, input_responses; /* of an elicitation: how the call goes on */
 };
 
 /* What the node at hand changed; stored and emptied by turn_commit. */
@@ -36,6 +49,8 @@ struct turn_changes {
     size_t n_messages;
     struct turn_effect intents[TURN_STEP_MAX], outcomes[TURN_STEP_MAX];
     size_t n_intents, n_outcomes;
+    const struct interrupt *interrupts; /* in the arena */
+    size_t n_interrupts;
     bool has_usage;
     struct turn_usage usage;
     bool end;
@@ -53,6 +68,7 @@ struct turn {
     bool new_thread; /* made by this turn: there is no history to read */
     bool lost;       /* ours in the store, and nobody here knew of it */
     bool adopted;    /* from an owner that died, or from the queue: the message is in the history */
+    struct str resumes; /* the interrupted turn this one goes on with; empty: none */
     const struct node
         *resume_at; /* where the dead owner's checkpoint says to go on; NULL: at the start */
 
@@ -77,6 +93,8 @@ struct turn {
     struct llm_message *messages;
     size_t n_messages, messages_cap;
     size_t history_bytes, budget_bytes; /* of the messages in the prompt, and what they may have */
+    struct toolset *tools;              /* NULL until it was prepared */
+    struct str tools_found;             /* by search, before a dead owner died */
     struct pending_call *calls;
     size_t n_calls;
 
@@ -99,7 +117,8 @@ struct node {
     /* Its changes go into the same transaction as those of the node before. */
     bool joins_previous_step;
 };
-extern const struct node node_route, node_prepare, node_model, node_tools, node_finish;
+extern const struct node node_route, node_prepare, node_model, node_tools, node_interrupt,
+    node_finish;
 const struct node *node_find(struct str name); /* NULL when unknown */
 
 /* Stores the changes of the node at hand together with the checkpoint (the node that is next) and
@@ -141,10 +160,45 @@ void turn_tell_silence(struct turn *t);
  */
 void distill_consider(struct turn *t);
 
-/* node_tools.c: finds the tool; finishes a call that cannot be made at once with an error. */
+/* ---- tool calls ---- */
+
+/* pending_call.c. Finds the tool and decides what is to be done; finishes a call that cannot be
+ * made at once with an error. */
 void pending_call_prepare(struct turn *t, struct pending_call *c, size_t index);
+/* It is to be made and the journal does not have it yet. */
+bool pending_call_wants_intent(const struct pending_call *c);
+/* With the next step. */
+void pending_call_note_intent(struct turn *t, struct pending_call *c);
+/* content: text, or an array of canonical blocks. */
+void pending_call_finish(struct turn *t, struct pending_call *c, struct str content, bool is_blocks,
+                         bool is_error, const char *effect_state);
+void pending_call_fail(struct turn *t, struct pending_call *c, const char *effect_state,
+                       const char *text);
+/* Nothing more is to be done for it in this turn. */
+bool pending_call_rests(const struct pending_call *c);
+bool pending_calls_rest(const struct turn *t);
+bool pending_calls_ask(const struct turn *t); /* some of them have a question */
+/* Outcomes that are not in the journal yet, and their events, which show once they are. */
+void pending_calls_note_outcomes(struct turn *t);
+/* The results as messages of the thread, in the order of the calls, whichever ended first. */
+void pending_calls_add_results(struct turn *t);
 /* The turn ends with calls open: each gets an answer, so that the thread stays whole. */
 void pending_calls_settle(struct turn *t, const char *why);
+
+/* call_run.c: makes the call on the running fiber and finishes it; or leaves it with a question;
+ * or, cancelled, as an intent. */
+may_yield void pending_call_run(struct turn *t, struct pending_call *c);
+
+/* call_recover.c: the calls of the thread's last answer, with what the journal and the user's
+ * answers know of them. */
+may_yield int pending_calls_recover(struct turn *t, struct err *err) must_check;
+
+/* elicit.c: what a server wants to know as an interrupt has it, and the user's answer as the server
+ * gets it. ERR_PROTOCOL: it is nothing a user can be asked. */
+int elicit_request(struct turn *t, struct str input_requests, struct str request_state,
+                   struct str *ret, struct err *err) must_check;
+int elicit_responses(struct turn *t, struct str request, struct str action, struct str answer,
+                     struct str *ret_responses, struct str *ret_state, struct err *err) must_check;
 
 /* ---- engine.c ---- */
 
@@ -190,6 +244,20 @@ may_yield void turn_claim_loop(void *engine);
 may_yield void turn_take_next(struct turn_engine *e, struct str user_id, struct str thread_id);
 size_t user_open_count(struct turn_engine *e, struct str user_id);
 void user_open_add(struct turn_engine *e, struct str user_id, int n);
+/* submit.c */
+int check_engine_open(struct turn_engine *e, struct str user_id, struct err *err) must_check;
+/* An earlier submission of this turn: its ticket. ERR_NOT_FOUND: there is none. */
+may_yield int turn_follow_earlier(struct turn_engine *e, struct str user_id, struct str turn_id,
+                                  struct turn_ticket *ret, struct err *err) must_check;
+void turn_ticket_fill(struct turn_ticket *ret, struct str thread_id, struct str turn_id);
+/* Durable, and nothing is before it: opens its run and lets it walk. */
+void turn_begin_accepted(struct turn *t, const struct turn_accepted *a, struct turn_ticket *ret);
+/* Stores it, filled in from the turn; tries again while it is not known whether it was stored. */
+may_yield int turn_accept_patiently(struct turn *t, struct turn_accept *a,
+                                    struct turn_accepted *ret, struct err *err) must_check;
+/* resume.c: the message is an answer to an open question: ERR_NOT_FOUND when it is none. */
+may_yield int turn_answer_in_words(struct turn_engine *e, const struct turn_submission *s,
+                                   struct turn_ticket *ret, struct err *err) must_check;
 /* submit.c: requests to cancel that come from other processes. */
 may_yield int engine_listen(struct turn_engine *e, struct err *err) must_check;
 void engine_channel(struct str process_id, char ret[64]);

@@ -231,13 +231,8 @@ static void note_calls(struct turn *t, const struct llm_result *r) {
         c->name = r->tool_calls[i].name;
         c->arguments = r->tool_calls[i].arguments;
         pending_call_prepare(t, c, i);
-        if (c->tool) {
-            t->changes.intents[t->changes.n_intents++] =
-                (struct turn_effect){.call_id = c->key,
-                                     .idempotency_key = c->idempotency_key,
-                                     .tool = c->name,
-                                     .arguments = c->arguments,
-                                     .repeatable = c->tool->repeatable};
+        if (pending_call_wants_intent(c)) {
+            pending_call_note_intent(t, c);
         }
     }
 }
@@ -263,17 +258,18 @@ static int within_limits(const struct turn *t, struct err *err) {
 
 static int ask(struct answer *a, struct llm_result *ret, struct err *err) {
     struct turn *t = a->t;
-    const struct llm_tool *tools;
+    if (toolset_refresh(t->tools, err) < 0) {
+        return err_prefix(err, "looking for tools");
+    }
     struct llm_request request = {
         .system_stable = t->system_stable,
         .system_changing = t->system_changing,
         .messages = t->messages,
         .n_messages = t->n_messages,
-        .n_tools = tool_specs(t->engine->options.tools, &t->arena, &tools),
         .temperature = -1,
         .reasoning = false,
     };
-    request.tools = tools;
+    request.n_tools = toolset_specs(t->tools, &request.tools);
     struct llm_limits limits = {.idle_timeout_ms = t->engine->options.profile->llm_idle_timeout_ms,
                                 .first_byte_timeout_ms =
                                     t->engine->options.profile->llm_idle_timeout_ms};

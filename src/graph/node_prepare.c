@@ -1,5 +1,9 @@
 #include "graph/internal.h"
 
+/* For a user's servers that are tried for the first time: what joins later joins the next call of
+ * the model. */
+enum { TOOLS_WAIT_MS = 250 };
+
 /* Bytes of history for a model with this many tokens of context: half of it, at about three bytes a
  * token. */
 static size_t history_bytes(const struct turn *t) {
@@ -69,10 +73,16 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     if (!t->new_thread && load_history(t, err) < 0) {
         return -(int)err->code;
     }
-    if (!t->adopted) {
+    if (!t->adopted && t->message.n) {
         turn_add_message(t, t->message, t->message_plain);
     }
-    *ret_next = t->resume_at ? t->resume_at : &node_model;
+    struct toolset_options tools = {.user_id = t->user_id, .wait_ms = TOOLS_WAIT_MS};
+    if (toolset_open(t->engine->options.toolbox, &tools, &t->tools, err) < 0) {
+        return err_prefix(err, "looking for tools");
+    }
+    toolset_found_read(t->tools, t->tools_found);
+    const struct node *first = t->resumes.n ? &node_tools : &node_model;
+    *ret_next = t->resume_at ? t->resume_at : first;
     return 0;
 }
 

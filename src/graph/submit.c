@@ -14,6 +14,21 @@ enum { ACCEPT_WAIT_MS = 60 * 1000, ACCEPT_TRIES = 3, MAX_LOOKS = 5, ACCEPT_PAUSE
 
 /* ---- checks before anything is written ---- */
 
+int check_engine_open(struct turn_engine *e, struct str user_id, struct err *err) {
+    int64_t max_open = e->options.profile->user_max_turns;
+    if (e->stopping) {
+        return err_set(err, ERR_UNAVAILABLE, "the gateway is stopping; try again in a moment");
+    }
+    if ((int64_t)user_open_count(e, user_id) >= max_open) {
+        return err_set(err, ERR_BUSY, "you have %lld turns open; wait for one to end",
+                       (long long)max_open);
+    }
+    if (e->stats.running >= TURN_MAX_RUNNING) {
+        return err_set(err, ERR_BUSY, "the gateway is busy; try again in a moment");
+    }
+    return 0;
+}
+
 static int check_submission(struct turn_engine *e, const struct turn_submission *s,
                             struct endpoints *ret, struct err *err) {
     struct endpoints_request q = engine_endpoints(e, s->user_id, s->allow_operator_llm);
@@ -30,22 +45,14 @@ static int check_submission(struct turn_engine *e, const struct turn_submission 
     if (s->agent.n && !str_eq(s->agent, STR("cos"))) {
         return err_set(err, ERR_NOT_FOUND, "there is no agent of this name");
     }
-    if (e->stopping) {
-        return err_set(err, ERR_UNAVAILABLE, "the gateway is stopping; try again in a moment");
-    }
-    int64_t max_open = e->options.profile->user_max_turns;
-    if ((int64_t)user_open_count(e, s->user_id) >= max_open) {
-        return err_set(err, ERR_BUSY, "you have %lld turns open; wait for one to end",
-                       (long long)max_open);
-    }
-    if (e->stats.running >= TURN_MAX_RUNNING) {
-        return err_set(err, ERR_BUSY, "the gateway is busy; try again in a moment");
+    if (check_engine_open(e, s->user_id, err) < 0) {
+        return -(int)err->code;
     }
     q.model = s->model;
     return endpoints_resolve(&q, ret, err);
 }
 
-static void fill_ticket(struct turn_ticket *ret, struct str thread_id, struct str turn_id) {
+void turn_ticket_fill(struct turn_ticket *ret, struct str thread_id, struct str turn_id) {
     *ret = (struct turn_ticket){0};
     snprintf(ret->thread_id, sizeof ret->thread_id, "%.*s", STR_ARG(thread_id));
     snprintf(ret->turn_id, sizeof ret->turn_id, "%.*s", STR_ARG(turn_id));
@@ -61,7 +68,7 @@ static int follow_existing(struct turn_engine *e, struct str user_id, struct str
     if (turn_get(e->options.db, key, &arena, &row, err) < 0) {
         return -(int)err->code;
     }
-    fill_ticket(ret, row.thread_id, turn_id);
+    turn_ticket_fill(ret, row.thread_id, turn_id);
     ret->existed = true;
     ret->queued = row.state == TURN_QUEUED;
     return run_reader_open(e->options.runs, user_id, turn_id, 0, &ret->reader, err);
@@ -131,33 +138,36 @@ static void drop(struct turn *t) {
     fiber_cancel(t->fiber);
 }
 
-static int accept_in_store(struct turn *t, struct turn_accepted *ret, struct err *err) {
-    struct turn_accept a = {
-        .user_id = t->user_id,
-        .thread_id = t->thread_id,
-        .turn_id = t->turn_id,
-        .message_id = t->message_id,
-        .message_json = t->message,
-        .plain = t->message_plain,
-        .input = turn_input_write(t),
-        .owner = t->engine->process_id,
-        .agent = t->agent,
-        .must_be_new_thread = t->new_thread,
-        .now_us = clock_now_us(),
-    };
-    int rc = turn_accept(t->engine->options.db, &a, ret, err);
+int turn_accept_patiently(struct turn *t, struct turn_accept *a, struct turn_accepted *ret,
+                          struct err *err) {
+    a->user_id = t->user_id;
+    a->thread_id = t->thread_id;
+    a->turn_id = t->turn_id;
+    a->input = turn_input_write(t);
+    a->owner = t->engine->process_id;
+    a->agent = t->agent;
+    a->now_us = clock_now_us();
+    int rc = turn_accept(t->engine->options.db, a, ret, err);
     /* A connection that broke says nothing about the commit; asking again does, even when the
      * client is gone meanwhile. */
     fiber_shield_enter();
     for (int i = 1; rc < 0 && outcome_unknown(err->code) && i < ACCEPT_TRIES; i++) {
         (void)fiber_sleep(ACCEPT_PAUSE_MS);
-        rc = turn_accept(t->engine->options.db, &a, ret, err);
+        rc = turn_accept(t->engine->options.db, a, ret, err);
     }
     fiber_shield_leave();
     if (rc < 0 && outcome_unknown(err->code)) {
         engine_doubt(t->engine);
     }
     return rc;
+}
+
+static int accept_in_store(struct turn *t, struct turn_accepted *ret, struct err *err) {
+    struct turn_accept a = {.message_id = t->message_id,
+                            .message_json = t->message,
+                            .plain = t->message_plain,
+                            .must_be_new_thread = t->new_thread};
+    return turn_accept_patiently(t, &a, ret, err);
 }
 
 static struct turn *running_in_thread(struct turn_engine *e, struct str user_id,
@@ -202,24 +212,28 @@ static int submit_to_free_thread(struct turn *t, struct turn_ticket *ret, struct
     return rc;
 }
 
+void turn_begin_accepted(struct turn *t, const struct turn_accepted *a, struct turn_ticket *ret) {
+    struct err err;
+    open_run(t);
+    ret->reader = run_reader_open_live(t->run);
+    accepted(t, a);
+    if (launch(t, &err) < 0) {
+        turn_fail(t, &err); /* durable by now: its failure is what its reader hears */
+    }
+}
+
 /* A turn of this process is at work in the thread: this one waits in the store, or takes the place
  * that just became free. */
 static int submit_behind(struct turn *t, struct turn_ticket *ret, struct err *err) {
-    struct turn_engine *e = t->engine;
     struct turn_accepted a;
     int rc = accept_in_store(t, &a, err);
     if (rc < 0) {
         turn_free(t);
         return rc;
     }
-    e->stats.accepted++;
+    t->engine->stats.accepted++;
     if (a.running) {
-        open_run(t);
-        ret->reader = run_reader_open_live(t->run);
-        accepted(t, &a);
-        if (launch(t, err) < 0) {
-            turn_fail(t, err); /* durable by now: its failure is what its reader hears */
-        }
+        turn_begin_accepted(t, &a, ret);
         return 0;
     }
     queued(t, ret);
@@ -227,28 +241,36 @@ static int submit_behind(struct turn *t, struct turn_ticket *ret, struct err *er
     return 0;
 }
 
+/* What comes of an earlier submission of the turn is not this one's when it failed. A look that set
+ * out before the other submission was committed is repeated. */
+int turn_follow_earlier(struct turn_engine *e, struct str user_id, struct str turn_id,
+                        struct turn_ticket *ret, struct err *err) {
+    for (int looks = 1;; looks++) {
+        if (wait_until_known(e, user_id, turn_id, err) < 0) {
+            return -(int)err->code;
+        }
+        int rc = follow_existing(e, user_id, turn_id, ret, err);
+        if (rc != -ERR_NOT_FOUND || looks == MAX_LOOKS || !turn_find(e, user_id, turn_id)) {
+            return rc;
+        }
+    }
+}
+
 int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct turn_ticket *ret,
                 struct err *err) {
     struct endpoints endpoints cleanup(endpoints_done) = {0};
+    int rc;
     fiber_point();
+    /* Before anything begins: a repetition must not even ask the model. */
+    if (s->turn_id.n &&
+        (rc = turn_follow_earlier(e, s->user_id, s->turn_id, ret, err)) != -ERR_NOT_FOUND) {
+        return rc;
+    }
+    if ((rc = turn_answer_in_words(e, s, ret, err)) != -ERR_NOT_FOUND) {
+        return rc;
+    }
     if (check_submission(e, s, &endpoints, err) < 0) {
         return -(int)err->code;
-    }
-    /* Before anything begins: a repetition must not even ask the model. What comes of an earlier
-     * submission of the turn is not this one's when it failed. A look that set out before the other
-     * submission was committed is repeated. */
-    for (int looks = 1; s->turn_id.n; looks++) {
-        if (wait_until_known(e, s->user_id, s->turn_id, err) < 0) {
-            return -(int)err->code;
-        }
-        int rc = follow_existing(e, s->user_id, s->turn_id, ret, err);
-        const struct turn *known = turn_find(e, s->user_id, s->turn_id);
-        if (rc != -ERR_NOT_FOUND || (known && looks == MAX_LOOKS)) {
-            return rc;
-        }
-        if (!known) {
-            break;
-        }
     }
     struct turn *t = new_turn(e, s, err);
     if (!t) {
@@ -256,9 +278,9 @@ int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct t
     }
     t->endpoints = endpoints;
     endpoints = (struct endpoints){0};
-    fill_ticket(ret, t->thread_id, t->turn_id);
+    turn_ticket_fill(ret, t->thread_id, t->turn_id);
     bool free_here = !running_in_thread(e, t->user_id, t->thread_id);
-    int rc = free_here ? submit_to_free_thread(t, ret, err) : submit_behind(t, ret, err);
+    rc = free_here ? submit_to_free_thread(t, ret, err) : submit_behind(t, ret, err);
     if (rc == -ERR_CONFLICT && s->turn_id.n) {
         return follow_existing(e, s->user_id, s->turn_id, ret, err);
     }

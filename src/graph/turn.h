@@ -5,7 +5,7 @@
 #include "base/id.h"
 #include "event/run.h"
 #include "profile/profile.h"
-#include "tool/tool.h"
+#include "tool/toolset.h"
 
 struct turn_engine;
 
@@ -13,9 +13,10 @@ struct turn_engine_options {
     const struct profile *profile;
     struct db *db;
     struct runs *runs;
-    const struct tool_registry *tools;
-    struct user_epochs *epochs;
-    struct vault *vault;
+    struct toolbox *toolbox;
+    struct bridges *bridges;    /* NULL: built-in tools only */
+    struct user_epochs *epochs; /* NULL: nobody caches anything */
+    struct vault *vault;        /* NULL: nobody has keys of their own */
     struct str process_id;
 };
 
@@ -46,7 +47,9 @@ struct turn_ticket {
     bool queued;               /* waits for an earlier turn of the thread */
     struct run_reader *reader; /* follows the turn from its first event; the caller closes it */
 };
-/* Returns once the message is durable. The model call may have begun before, its events have not
+/* A message of the form "approve K7Q2", "deny K7Q2" or "always K7Q2" that names an open question
+ * answers it, for clients that know no other way.
+ * Returns once the message is durable. The model call may have begun before, its events have not
  * left. ERR_INVALID, ERR_FORBIDDEN ("No LLM key configured. ..."), ERR_BUSY (too many open turns of
  * this user or in all), ERR_UNAVAILABLE (database). */
 may_yield int turn_submit(struct turn_engine *e, const struct turn_submission *s,
@@ -57,6 +60,33 @@ may_yield int turn_cancel(struct turn_engine *e, struct str user_id, struct str 
 /* Cancels the running and the queued turns of a thread. */
 may_yield int turn_cancel_thread(struct turn_engine *e, struct str user_id, struct str thread_id,
                                  struct err *err) must_check;
+
+/* ---- answers to what turns ask ---- */
+
+struct interrupt_answer {
+    struct str interrupt_id;
+    bool approved;
+    struct str arguments; /* a JSON object instead of the one asked about; empty: as asked */
+    struct str content;   /* of an elicitation: a JSON object */
+    struct str action;    /* of an elicitation: "accept", "decline", "cancel"; empty: by approved */
+    struct str reason;    /* of a refusal, for the model */
+    bool always;          /* allow this tool from now on */
+};
+struct turn_resumption {
+    struct str user_id;
+    bool allow_operator_llm;
+    struct str thread_id; /* whose questions these must be; empty: of any thread */
+    struct str turn_id;   /* of the turn that goes on; empty: a new name */
+    bool all;             /* ERR_CONFLICT unless these are the answers to all that is open */
+    const struct interrupt_answer *answers; /* to one turn's questions */
+    size_t n_answers;                       /* 1 to TURN_STEP_MAX */
+};
+/* Returns once the answers are durable. With the last one of its turn's questions a turn begins
+ * that goes on; else *ret_open is the number of questions left, and no ticket is filled.
+ * ERR_NOT_FOUND, ERR_INVALID, ERR_CONFLICT (answered already, expired, or the thread went on), and
+ * those of turn_submit. */
+may_yield int turn_resume(struct turn_engine *e, const struct turn_resumption *r,
+                          struct turn_ticket *ret, size_t *ret_open, struct err *err) must_check;
 
 struct turn_engine_stats {
     unsigned running, queued_here;

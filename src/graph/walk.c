@@ -7,8 +7,8 @@
 #include "event/event.h"
 #include "graph/internal.h"
 
-static const struct node *const nodes[] = {&node_route, &node_prepare, &node_model, &node_tools,
-                                           &node_finish};
+static const struct node *const nodes[] = {&node_route, &node_prepare,   &node_model,
+                                           &node_tools, &node_interrupt, &node_finish};
 
 const struct node *node_find(struct str name) {
     for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
@@ -27,7 +27,7 @@ static bool changed_anything(const struct turn *t) {
 /* A dead owner's calls are answered before the turn ends: the node that knows of them comes first.
  */
 static bool leads_to_open_calls(const struct turn *t) {
-    return t->resume_at == &node_tools && t->node != &node_model;
+    return (t->resume_at == &node_tools || t->resumes.n) && t->node != &node_model;
 }
 
 static int walk(struct turn *t, struct err *err) {
@@ -209,6 +209,7 @@ void turn_free(struct turn *t) {
     fiber_broadcast(&t->engine->changed);
     strbuf_done(&t->event);
     endpoints_done(&t->endpoints);
+    toolset_close(t->tools);
     arena_done(&t->arena);
     mem_free(t);
 }

@@ -129,6 +129,7 @@ struct mcp_call {
     /* Answer input_required through `requests` and go on, at most 10 rounds. Else it is the result.
      */
     bool answer_inputs;
+    bool *sent; /* set as soon as the server may have got the call; NULL: not asked for */
     int64_t idle_timeout_ms, absolute_timeout_ms; /* 0: the client's */
 };
 

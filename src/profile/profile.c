@@ -440,6 +440,7 @@ static int read_limits(struct load *l, struct err *err) {
         {"ADJUTANT_USER_MAX_TURNS", 1, 100000, 64, &p->user_max_turns},
         {"ADJUTANT_LEASE_MS", 500, 600000, 15000, &p->lease_ms},
         {"ADJUTANT_EVENT_RETENTION_S", 0, 604800, 600, &p->event_retention_s},
+        {"ADJUTANT_APPROVAL_TTL_S", 1, 31536000, 604800, &p->approval_ttl_s},
         {"ADJUTANT_LLM_IDLE_TIMEOUT_MS", 1000, 3600000, 60000, &p->llm_idle_timeout_ms},
         {"ADJUTANT_MCP_IDLE_S", 1, 86400, 300, &p->mcp_idle_s},
     };

@@ -57,6 +57,7 @@ struct profile {
     int64_t user_max_turns;      /* ADJUTANT_USER_MAX_TURNS [64] open in this process */
     int64_t lease_ms;            /* ADJUTANT_LEASE_MS [15,000] */
     int64_t event_retention_s;   /* ADJUTANT_EVENT_RETENTION_S [600] after the turn's end */
+    int64_t approval_ttl_s;      /* ADJUTANT_APPROVAL_TTL_S [604,800] a question stands open */
     int64_t llm_idle_timeout_ms; /* ADJUTANT_LLM_IDLE_TIMEOUT_MS [60,000] */
     bool migrate_on_start;       /* ADJUTANT_MIGRATE [true] */
 };

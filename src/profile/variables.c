@@ -47,6 +47,7 @@ static const struct profile_variable variables[] = {
     {"ADJUTANT_LEASE_MS", "how long a process may be silent before its turns are taken over",
      "15000", false},
     {"ADJUTANT_EVENT_RETENTION_S", "how long a turn can be replayed after its end", "600", false},
+    {"ADJUTANT_APPROVAL_TTL_S", "how long a question to the user can be answered", "604800", false},
     {"ADJUTANT_LLM_IDLE_TIMEOUT_MS", "how long a model may be silent", "60000", false},
     {"ADJUTANT_DEMO", "says that the provider is a made-up model", "false", false},
 };

@@ -141,6 +141,7 @@ bool house_open(struct house *h, struct test_backend *backend) {
         return false;
     }
     h->profile = (struct profile){
+        .approval_ttl_s = 3600,
         .default_user = ME,
         .llm = {.provider = STR("openai"), .model = STR("fake-1")},
         .openai_base_url = str_z(h->url),
@@ -153,6 +154,9 @@ bool house_open(struct house *h, struct test_backend *backend) {
         .llm_idle_timeout_ms = 5000,
     };
     register_tools(h);
+    h->epochs = user_epochs_new(h->f.db);
+    h->toolbox = toolbox_new(
+        &(struct toolbox_options){.registry = h->tools, .db = h->f.db, .epochs = h->epochs});
     return true;
 }
 
@@ -174,6 +178,8 @@ void house_close(struct house *h) {
     }
     map_done(&h->model.cached);
     map_done(&h->model.effects);
+    toolbox_free(h->toolbox);
+    user_epochs_free(h->epochs);
     tool_registry_free(h->tools);
     fixture_close(&h->f);
 }
@@ -201,7 +207,8 @@ static void make(struct house *h, const char *id, struct process *ret) {
     ret->engine = turn_engine_new(&(struct turn_engine_options){.profile = &h->profile,
                                                                 .db = h->f.db,
                                                                 .runs = ret->runs,
-                                                                .tools = h->tools,
+                                                                .toolbox = h->toolbox,
+                                                                .epochs = h->epochs,
                                                                 .process_id = str_z(ret->id)});
 }
 

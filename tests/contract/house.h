@@ -14,7 +14,7 @@
 #include "fake.h"
 #include "graph/turn.h"
 #include "store_fixture.h"
-#include "tool/tool.h"
+#include "tool/toolset.h"
 
 /* The tools of the house. Each counts its calls; those that wait do so until house.gate_open. */
 enum house_tool {
@@ -36,6 +36,8 @@ struct house {
     struct http_server *upstream;
     struct profile profile;
     struct tool_registry *tools;
+    struct user_epochs *epochs;
+    struct toolbox *toolbox;
     unsigned calls[HOUSE_TOOLS];
     bool gate_open;
     struct fiber_cond gate;

@@ -1,4 +1,6 @@
 #include "played.h"
+#include "event/event.h"
+#include "store/interrupts.h"
 
 #include <stdio.h>
 
@@ -327,6 +329,41 @@ int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct t
     ret->reader = mem_alloc(sizeof *ret->reader);
     played.readers++;
     return 0;
+}
+
+int turn_resume(struct turn_engine *e, const struct turn_resumption *r, struct turn_ticket *ret,
+                size_t *ret_open, struct err *err) {
+    (void)e;
+    fiber_point();
+    if (!str_eq(r->answers[0].interrupt_id, STR("i1"))) {
+        return err_set(err, ERR_NOT_FOUND, "no such approval");
+    }
+    keep(&played.turn_id, r->turn_id);
+    *ret = (struct turn_ticket){.thread_id = "made", .turn_id = "t2"};
+    ret->reader = mem_alloc(sizeof *ret->reader);
+    played.readers++;
+    *ret_open = 0;
+    return 0;
+}
+
+int interrupts_open(struct db *db, struct str user_id, struct str thread_id, int64_t now_us,
+                    size_t max, struct arena *arena, struct interrupt_row **ret, size_t *ret_n,
+                    struct err *err) {
+    (void)db, (void)user_id, (void)thread_id, (void)now_us, (void)max, (void)arena, (void)err;
+    *ret = NULL;
+    *ret_n = 0;
+    return 0;
+}
+
+int interrupt_get(struct db *db, struct str user_id, struct str id, struct arena *arena,
+                  struct interrupt_row *ret, struct err *err) {
+    (void)db, (void)user_id, (void)id, (void)arena, (void)ret;
+    return err_set(err, ERR_NOT_FOUND, "no such approval");
+}
+
+void event_interrupt(struct jsonw *w, const struct interrupt *i) {
+    (void)i;
+    jsonw_null(w);
 }
 
 int turn_cancel(struct turn_engine *e, struct str user_id, struct str turn_id, struct err *err) {

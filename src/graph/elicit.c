@@ -1,0 +1,184 @@
+/* What a server wants to know while it works on a call (input_required of MCP 2026-07-28), between
+ * the server's shape and ours:
+ *   {"message":..., "schema":{...}, "request_state":..., "questions":[{"key":..., "message":...,
+ *    "mode":"form"|"url", "schema":{...}, "url":...}, ...]}
+ * `schema` is of the whole answer: that of the one question, or an object with a member a question.
+ */
+#include "graph/internal.h"
+
+enum { MAX_REQUEST_BYTES = 512 * 1024, MAX_QUESTIONS = 16, MAX_STATE_BYTES = 256 * 1024 };
+
+/* ---- asking ---- */
+
+static bool is_url(const json_t *params) {
+    return str_eq(json_str(params, "mode"), STR("url"));
+}
+
+static void write_question(struct jsonw *w, const char *key, const json_t *params) {
+    jsonw_object(w);
+    jsonw_kstrz(w, "key", key);
+    jsonw_kstrz(w, "mode", is_url(params) ? "url" : "form");
+    jsonw_kstr(w, "message", json_str(params, "message"));
+    if (is_url(params)) {
+        jsonw_kstr(w, "url", json_str(params, "url"));
+    } else if (json_is_object(json_object_get(params, "requestedSchema"))) {
+        jsonw_key(w, "schema");
+        jsonw_tree(w, json_object_get(params, "requestedSchema"));
+    }
+    jsonw_end_object(w);
+}
+
+static void write_schema_of(struct jsonw *w, const json_t *params) {
+    const json_t *schema = json_object_get(params, "requestedSchema");
+    if (json_is_object(schema)) {
+        jsonw_tree(w, schema);
+    } else {
+        jsonw_raw(w, STR("{\"type\":\"object\"}"));
+    }
+}
+
+static void write_schema(struct jsonw *w, json_t *requests) {
+    const char *key;
+    json_t *request;
+    jsonw_key(w, "schema");
+    if (json_object_size(requests) == 1) {
+        request = json_object_iter_value(json_object_iter(requests));
+        write_schema_of(w, json_object_get(request, "params"));
+        return;
+    }
+    jsonw_object(w);
+    jsonw_kstrz(w, "type", "object");
+    jsonw_key(w, "properties");
+    jsonw_object(w);
+    json_object_foreach (requests, key, request) {
+        jsonw_str_key(w, str_z(key));
+        write_schema_of(w, json_object_get(request, "params"));
+    }
+    jsonw_end_object(w);
+    jsonw_end_object(w);
+}
+
+static int check_requests(json_t *requests, struct str request_state, struct err *err) {
+    const char *key;
+    json_t *request;
+    size_t n = json_object_size(requests);
+    if (n == 0 || n > MAX_QUESTIONS || request_state.n > MAX_STATE_BYTES) {
+        return err_set(err, ERR_PROTOCOL,
+                       "the server asks for input in a way that cannot be answered");
+    }
+    json_object_foreach (requests, key, request) {
+        if (!str_eq(json_str(request, "method"), STR("elicitation/create"))) {
+            return err_set(err, ERR_PROTOCOL, "the server asks for %.*s, which it may not",
+                           STR_ARG(str_utf8_head(json_str(request, "method"), 80)));
+        }
+    }
+    return 0;
+}
+
+static struct str joined_messages(struct turn *t, json_t *requests) {
+    struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_REQUEST_BYTES);
+    const char *key;
+    json_t *request;
+    json_object_foreach (requests, key, request) {
+        const json_t *params = json_object_get(request, "params");
+        strbuf_addz(&text, text.n ? "\n" : "");
+        strbuf_add(&text, json_str(params, "message"));
+        if (is_url(params)) {
+            strbuf_addz(&text, " ");
+            strbuf_add(&text, json_str(params, "url"));
+        }
+    }
+    return arena_str(&t->arena, strbuf_str(&text));
+}
+
+int elicit_request(struct turn *t, struct str input_requests, struct str request_state,
+                   struct str *ret, struct err *err) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_REQUEST_BYTES);
+    json_auto_t *requests = NULL;
+    const char *key;
+    json_t *request;
+    if (json_read(input_requests, &requests, err) < 0 ||
+        check_requests(requests, request_state, err) < 0) {
+        return -(int)err->code;
+    }
+    struct jsonw w = jsonw_begin(&out);
+    jsonw_object(&w);
+    jsonw_kstr(&w, "message", joined_messages(t, requests));
+    write_schema(&w, requests);
+    if (request_state.n) {
+        jsonw_kraw(&w, "request_state", request_state);
+    }
+    jsonw_key(&w, "questions");
+    jsonw_array(&w);
+    json_object_foreach (requests, key, request) {
+        write_question(&w, key, json_object_get(request, "params"));
+    }
+    jsonw_end_array(&w);
+    jsonw_end_object(&w);
+    if (strbuf_check(&out, "what the server asks", err) < 0) {
+        return -(int)err->code;
+    }
+    *ret = arena_str(&t->arena, strbuf_str(&out));
+    return 0;
+}
+
+/* ---- answering ---- */
+
+/* What the user left out and the schema has a default for. */
+static void fill_defaults(json_t *content, const json_t *schema) {
+    json_t *properties = json_object_get(schema, "properties");
+    const char *name;
+    json_t *property;
+    json_object_foreach (properties, name, property) {
+        json_t *value = json_object_get(property, "default");
+        if (value && !json_object_get(content, name)) {
+            json_object_set(content, name, value);
+        }
+    }
+}
+
+static void write_response(struct jsonw *w, const json_t *question, struct str action,
+                           json_t *content) {
+    bool accepted = str_eq(action, STR("accept"));
+    jsonw_str_key(w, json_str(question, "key"));
+    jsonw_object(w);
+    jsonw_kstr(w, "action", action);
+    if (accepted && !str_eq(json_str(question, "mode"), STR("url"))) {
+        json_auto_t *filled = json_is_object(content) ? json_deep_copy(content) : json_object();
+        fill_defaults(filled, json_object_get(question, "schema"));
+        jsonw_key(w, "content");
+        jsonw_tree(w, filled);
+    }
+    jsonw_end_object(w);
+}
+
+int elicit_responses(struct turn *t, struct str request, struct str action, struct str answer,
+                     struct str *ret_responses, struct str *ret_state, struct err *err) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_REQUEST_BYTES);
+    struct strbuf state cleanup(strbuf_done) = STRBUF(2 * MAX_STATE_BYTES);
+    json_auto_t *asked = NULL, *content = NULL;
+    size_t i;
+    json_t *question;
+    if (json_read(request, &asked, err) < 0 || (answer.n && json_read(answer, &content, err) < 0)) {
+        return -(int)err->code;
+    }
+    const json_t *questions = json_object_get(asked, "questions");
+    bool one = json_array_size(questions) == 1;
+    struct jsonw w = jsonw_begin(&out);
+    jsonw_object(&w);
+    json_array_foreach (questions, i, question) {
+        struct str key = json_str(question, "key");
+        json_t *part = one ? content : json_object_getn(content, key.p, key.n);
+        write_response(&w, question, action, part);
+    }
+    jsonw_end_object(&w);
+    if (json_object_get(asked, "request_state")) {
+        json_write_tree(&state, json_object_get(asked, "request_state"));
+    }
+    if (strbuf_check(&out, "the answer", err) < 0 || strbuf_check(&state, "its state", err) < 0) {
+        return -(int)err->code;
+    }
+    *ret_responses = arena_str(&t->arena, strbuf_str(&out));
+    *ret_state = arena_str(&t->arena, strbuf_str(&state));
+    return 0;
+}
