@@ -106,6 +106,7 @@ static int start_turns(struct serve *s, struct err *err) {
                                                               .db = s->db,
                                                               .runs = s->runs,
                                                               .toolbox = s->toolbox,
+                                                              .bridges = s->bridges,
                                                               .epochs = s->epochs,
                                                               .vault = s->vault,
                                                               .process_id = id});
