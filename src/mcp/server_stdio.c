@@ -247,9 +247,20 @@ static may_yield int reader(struct stdio *s) {
 
 /* ---- all of it ---- */
 
+/* Something other than listening is under way. */
+static bool works(const struct mcp_session *s) {
+    list_each (node, &s->requests) {
+        struct mcp_request *r = list_entry(node, struct mcp_request, in_session);
+        if (!str_eq(r->method, STR("subscriptions/listen"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static may_yield void let_finish(struct stdio *s) {
     int64_t until_us = clock_mono_us() + LAST_CALLS_MS * 1000;
-    while (!list_empty(&s->session->requests) && !s->output_ended) {
+    while (works(s->session) && !s->output_ended) {
         int64_t left_ms = (until_us - clock_mono_us()) / 1000;
         if (left_ms <= 0 || fiber_wait(&s->out->changed, left_ms) < 0) {
             return;

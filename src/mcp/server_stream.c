@@ -58,6 +58,14 @@ static bool make_room(struct mcp_stream *s, size_t n) {
     return s->bytes + n <= MCP_MAX_STREAM_BYTES && s->n_messages < MCP_MAX_STREAM_MESSAGES;
 }
 
+/* Line ends are white space to whoever wrote the JSON, and the end of the message to the client. */
+static void blank_out(struct mcp_message *m, char c) {
+    char *at = m->text, *end = m->text + m->n;
+    while ((at = memchr(at, c, (size_t)(end - at)))) {
+        *at = ' ';
+    }
+}
+
 bool mcp_stream_push(struct mcp_stream *s, struct str text, bool droppable) {
     if (s->finished || (!make_room(s, text.n) && droppable)) {
         return false;
@@ -67,13 +75,8 @@ bool mcp_stream_push(struct mcp_stream *s, struct str text, bool droppable) {
     m->droppable = droppable;
     m->n = text.n;
     memcpy(m->text, text.p, text.n);
-    for (size_t i = 0; i < text.n; i++) {
-        char *end = memchr(m->text + i, '\n', text.n - i);
-        i = end ? (size_t)(end - m->text) : text.n;
-        if (end) {
-            *end = ' '; /* white space of a schema; to a client it would be the end of a line */
-        }
-    }
+    blank_out(m, '\n');
+    blank_out(m, '\r');
     list_push(&s->messages, &m->in_stream);
     s->bytes += text.n;
     s->n_messages++;

@@ -113,7 +113,7 @@ static struct mcp_server_tool tools[] = {
     {.name = "say",
      .title = "Say",
      .description = "Says a text.",
-     .input_schema = OBJECT("\"text\":{\"type\":\"string\",\n\"maxLength\":20,"
+     .input_schema = OBJECT("\"text\":{\"type\":\"string\",\r\n\"maxLength\":20,"
                             "\"x-mcp-header\":\"Text\"}",
                             ",\"required\":[\"text\"]"),
      .read_only = true,
