@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "auth/vault.h"
 #include "base/log.h"
 #include "cli/common.h"
 #include "graph/endpoints.h"
@@ -150,6 +152,43 @@ static void check_keys(struct doctor *d, struct db *db) {
     }
 }
 
+static void tell_keys_in_use(struct doctor *d, const struct vault_key_use *uses, size_t n) {
+    int64_t rows = 0, unreadable = 0;
+    for (size_t i = 0; i < n; i++) {
+        rows += uses[i].credentials;
+        unreadable += uses[i].is_set ? 0 : uses[i].credentials;
+    }
+    if (unreadable > 0) {
+        bad(d, EXIT_CONFIGURATION, "vault",
+            "%lld of %lld credentials were stored under keys that are not set here",
+            (long long)unreadable, (long long)rows);
+        advise("set the keys in CREDENTIALS_ENCRYPTION_KEY and CREDENTIALS_ENCRYPTION_KEY_OLD");
+    } else {
+        good("vault", "%lld credentials, their keys are set", (long long)rows);
+    }
+}
+
+static void check_vault(struct doctor *d, struct db *db) {
+    const struct profile *p = d->profile;
+    bool local = p->system_db_url.n == 0 && !p->credentials_key;
+    struct user_epochs *epochs = user_epochs_new(db);
+    struct vault *vault = NULL;
+    struct vault_key_use *uses;
+    struct err err;
+    size_t n;
+    if (local && access(p->credentials_key_path.p, F_OK) < 0) {
+        good("vault", "its key file %s is made at the first start", p->credentials_key_path.p);
+    } else if (vault_open(p, db, epochs, &vault, &err) < 0) {
+        bad(d, EXIT_CONFIGURATION, "vault", "%s", err.msg);
+    } else if (vault_keys_in_use(vault, &d->arena, &uses, &n, &err) < 0) {
+        bad(d, EXIT_DATABASE, "vault", "%s", err.msg);
+    } else {
+        tell_keys_in_use(d, uses, n);
+    }
+    vault_close(vault);
+    user_epochs_free(epochs);
+}
+
 static void check_database(struct doctor *d) {
     const struct profile *p = d->profile;
     bool postgres = p->system_db_url.n > 0;
@@ -172,6 +211,7 @@ static void check_database(struct doctor *d) {
         check_role(d, db);
     }
     check_keys(d, db);
+    check_vault(d, db);
     db_close(db);
 }
 
