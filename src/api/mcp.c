@@ -84,8 +84,34 @@ static const char chat_input[] =
 static const char chat_output[] =
     "{\"type\":\"object\",\"properties\":{\"thread_id\":{\"type\":\"string\"},"
     "\"turn_id\":{\"type\":\"string\"},\"state\":{\"type\":\"string\",\"enum\":[\"done\","
-    "\"running\",\"interrupted\",\"failed\",\"cancelled\"]},\"answer\":{\"type\":\"string\"}},"
+    "\"running\",\"interrupted\",\"failed\",\"cancelled\"]},\"answer\":{\"type\":\"string\"},"
+    "\"interrupts\":{\"type\":\"array\",\"items\":{"
+    "\"type\":\"object\"},\"description\":\"What must be approved or answered first.\"}},"
     "\"required\":[\"thread_id\",\"turn_id\",\"state\",\"answer\"]}";
+
+static const char approvals_input[] =
+    "{\"type\":\"object\",\"properties\":{"
+    "\"thread_id\":" NAME_SCHEMA("Of this conversation only.") "}}";
+
+static const char answer_input[] =
+    "{\"type\":\"object\",\"properties\":{"
+    "\"id\":" NAME_SCHEMA(
+        "Of the interrupt.") ","
+                             "\"approved\":{\"type\":\"boolean\"},"
+                             "\"arguments\":{\"type\":\"object\",\"description\":\"Call the tool "
+                             "with these instead.\"},"
+                             "\"always\":{\"type\":\"boolean\",\"description\":\"Allow this tool "
+                             "from now on.\"},"
+                             "\"reason\":{\"type\":\"string\",\"description\":\"Of a refusal, for "
+                             "the assistant.\"},"
+                             "\"action\":{\"type\":\"string\",\"enum\":[\"accept\",\"decline\","
+                             "\"cancel\"],"
+                             "\"description\":\"Of a question of a server, instead of approved.\"},"
+                             "\"content\":{\"type\":\"object\",\"description\":\"What such a "
+                             "question asks for.\"},"
+                             "\"turn_id\":" NAME_SCHEMA("A name of one's own for the turn that "
+                                                        "goes on, as for chat.") "},\"required\":["
+                                                                                 "\"id\"]}";
 
 static const char list_input[] =
     "{\"type\":\"object\",\"properties\":{"
@@ -131,6 +157,20 @@ static const struct {
       .read_only = true,
       .closed_world = true},
      {.run = mcp_tool_get_thread}},
+    {{.name = "list_approvals",
+      .title = "What waits for approval",
+      .description = "What the assistant wants to do, or to know, and waits for the user's word.",
+      .input_schema = approvals_input,
+      .read_only = true,
+      .closed_world = true},
+     {.run = mcp_tool_list_approvals}},
+    {{.name = "answer_approval",
+      .title = "Approve or deny",
+      .description = "Tells the assistant what the user decided about something it asked, then "
+                     "waits for its answer as chat does. Only what the user has said: ask first.",
+      .input_schema = answer_input,
+      .output_schema = NULL},
+     {.run = mcp_tool_answer_approval}},
 };
 
 static const struct mcp_server_template templates[] = {

@@ -30,7 +30,16 @@ static inline const struct mcp_caller *mcp_caller_of(const struct mcp_request *r
 bool mcp_face_stopping(const struct mcp_face *f);
 
 /* mcp_chat.c */
+/* Waits for the turn's end, tells what it says as progress, and writes the result. Takes the
+ * ticket's reader over. A call that its client cancels cancels the turn. */
+may_yield int mcp_follow_turn(struct mcp_request *r, const struct turn_ticket *ticket,
+                              struct err *err) must_check;
 may_yield int mcp_tool_chat(struct mcp_request *r, const json_t *args, struct err *err) must_check;
+/* mcp_approvals.c */
+may_yield int mcp_tool_list_approvals(struct mcp_request *r, const json_t *args, struct err *err)
+    must_check;
+may_yield int mcp_tool_answer_approval(struct mcp_request *r, const json_t *args, struct err *err)
+    must_check;
 /* mcp_threads.c */
 may_yield int mcp_tool_list_threads(struct mcp_request *r, const json_t *args, struct err *err)
     must_check;

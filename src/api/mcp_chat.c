@@ -125,6 +125,9 @@ static const char *state_of(const struct follower *f) {
 static void write_text(struct follower *f) {
     struct mcp_request *r = f->request;
     struct str answer = reply_last(&f->reply);
+    if (answer.n) {
+        mcp_result_text(r, answer);
+    }
     if (!f->reply.ended) {
         mcp_result_textf(r,
                          "The assistant is still at work. Call chat again with turn_id \"%s\" to "
@@ -136,8 +139,11 @@ static void write_text(struct follower *f) {
     } else if (f->reply.state == TURN_CANCELLED) {
         mcp_result_textf(r, "The turn was cancelled.");
         mcp_result_error(r);
-    } else {
-        mcp_result_text(r, answer.n ? answer : STR_EMPTY);
+    } else if (f->reply.state == TURN_INTERRUPTED) {
+        mcp_result_text(r, strbuf_str(&f->reply.question));
+        mcp_result_textf(r, "Ask the user, then call answer_approval, or chat with these words.");
+    } else if (!answer.n) {
+        mcp_result_text(r, STR_EMPTY);
     }
 }
 
@@ -149,6 +155,9 @@ static int write_result(struct follower *f, struct err *err) {
     jsonw_kstrz(&w, "turn_id", f->ticket->turn_id);
     jsonw_kstrz(&w, "state", state_of(f));
     jsonw_kstr(&w, "answer", reply_last(&f->reply));
+    if (f->reply.state == TURN_INTERRUPTED) {
+        jsonw_kraw(&w, "interrupts", strbuf_str(&f->reply.interrupts));
+    }
     jsonw_end_object(&w);
     if (strbuf_check(&out, "the answer", err) < 0) {
         return -(int)err->code;
@@ -158,7 +167,7 @@ static int write_result(struct follower *f, struct err *err) {
     return 0;
 }
 
-/* ---- the tool ---- */
+/* ---- the tools ---- */
 
 static int submit(const struct mcp_caller *caller, const json_t *args, struct turn_ticket *ret,
                   struct err *err) {
@@ -172,24 +181,26 @@ static int submit(const struct mcp_caller *caller, const json_t *args, struct tu
     return turn_submit(caller->gateway->engine, &s, ret, err);
 }
 
-int mcp_tool_chat(struct mcp_request *r, const json_t *args, struct err *err) {
-    struct turn_ticket ticket;
+int mcp_follow_turn(struct mcp_request *r, const struct turn_ticket *ticket, struct err *err) {
+    struct follower f = {.request = r, .ticket = ticket, .began_us = clock_mono_us()};
     char text[400];
-    if (submit(mcp_caller_of(r), args, &ticket, err) < 0) {
-        return -(int)err->code;
-    }
-    struct follower f = {.request = r, .ticket = &ticket, .began_us = clock_mono_us()};
     reply_init(&f.reply);
-    int n = snprintf(text, sizeof text, "turn %s of thread %s", ticket.turn_id, ticket.thread_id);
+    int n = snprintf(text, sizeof text, "turn %s of thread %s", ticket->turn_id, ticket->thread_id);
     tell(&f, (struct str){text, (size_t)n});
     int rc = follow(&f, err);
     if (rc == -ERR_CANCELLED) {
         rc = cancelled(&f, err);
     }
-    run_reader_close(ticket.reader);
+    run_reader_close(ticket->reader);
     if (rc == 0) {
         rc = write_result(&f, err);
     }
     reply_done(&f.reply);
     return rc;
+}
+
+int mcp_tool_chat(struct mcp_request *r, const json_t *args, struct err *err) {
+    struct turn_ticket ticket;
+    return submit(mcp_caller_of(r), args, &ticket, err) < 0 ? -(int)err->code
+                                                            : mcp_follow_turn(r, &ticket, err);
 }

@@ -1,13 +1,13 @@
 // The gateway as an MCP server: the official SDK's client, the inspector's command line and mcp-remote talk to /mcp.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { Adjutant, BACKENDS, begin, eachBackend, EFFECTS, eventually, Fake, fresh, request, sleep, within } from './harness.mjs';
+import { Adjutant, BACKENDS, begin, eachBackend, EFFECTS, eventually, Fake, fresh, McpServer, request, tools } from './harness.mjs';
 
 const SHARED = 'shared-key-abcdefghijklmnop';
 const module = (path) => fileURLToPath(new URL(`node_modules/${path}`, import.meta.url));
@@ -244,6 +244,72 @@ eachBackend('the MCP endpoint', (start) => {
   });
 });
 
+eachBackend('approvals at the MCP endpoint', (start) => {
+  let server;
+  before(async () => { server = await McpServer.start({ tools: [tools.erase, tools.echo] }); });
+  after(() => server.stop());
+  const g = start({ env: { ASSISTANT_API_KEY: SHARED }, key: SHARED, mcp: () => ({ disk: server.definition() }) });
+  const erase = (file) => `[tool erase {"path":"${file}"}] [then] [echo-results]`;
+  const erased = (file) => (server.erased ?? []).filter((p) => p === file).length;
+  async function asked(c, file) {
+    const r = await call(c, 'chat', { message: erase(file) });
+    assert.equal(r.structuredContent.state, 'interrupted', text(r));
+    return { ...r.structuredContent, text: text(r), id: r.structuredContent.interrupts[0].id };
+  }
+
+  test('the question names itself and how to answer it; an answer goes on', async () => {
+    const c = await connect(g, SHARED);
+    await eventually(async () => /echo: a/.test(text(await call(c, 'chat', { message: '[tool echo {"message":"a"}] [then] [echo-results]' }))), { what: 'the tools' });
+    const q = await asked(c, '/approved');
+    assert.match(q.text, /erase/);
+    assert.match(q.text, /approve [A-Z0-9]+/);
+    assert.match(q.text, /answer_approval/);
+    const listed = (await call(c, 'list_approvals', { thread_id: q.thread_id })).structuredContent.approvals;
+    assert.deepEqual(listed.map((a) => [a.id, a.turn_id]), [[q.id, q.turn_id]]);
+    assert.deepEqual(listed[0].interrupt.metadata.arguments, { path: '/approved' });
+    assert.equal(erased('/approved'), 0);
+    const r = await call(c, 'answer_approval', { id: q.id, approved: true });
+    assert.deepEqual([r.structuredContent.state, r.structuredContent.thread_id], ['done', q.thread_id], text(r));
+    assert.match(text(r), /erased \/approved/);
+    assert.equal(erased('/approved'), 1);
+    assert.deepEqual((await call(c, 'list_approvals')).structuredContent.approvals, []);
+    const again = await call(c, 'answer_approval', { id: q.id, approved: true });
+    assert.equal(again.isError, true);
+    assert.match(text(again), /answered/);
+    assert.equal(erased('/approved'), 1);
+    await c.close();
+  });
+
+  test('denied, and answered in words', async () => {
+    const c = await connect(g, SHARED);
+    const denied = await asked(c, '/denied');
+    const r = await call(c, 'answer_approval', { id: denied.id, approved: false, reason: 'keep it' });
+    assert.match(text(r), /keep it/);
+    const words = await asked(c, '/words');
+    const code = /approve ([A-Z0-9]+)/.exec(words.text)[1];
+    const approved = await call(c, 'chat', { message: `approve ${code}`, thread_id: words.thread_id });
+    assert.match(text(approved), /erased \/words/);
+    assert.deepEqual([erased('/denied'), erased('/words')], [0, 1]);
+    await c.close();
+  });
+
+  test('what makes no sense is refused, and so is another user\'s answer', async () => {
+    const c = await connect(g, SHARED);
+    const q = await asked(c, '/mine');
+    for (const [args, pattern] of [[{ id: q.id }, /approved/], [{ approved: true }, /id/], [{ id: 'none', approved: true }, /no such|not found/i], [{ id: q.id, approved: true, content: {} }, /content/]]) {
+      const r = await call(c, 'answer_approval', args);
+      assert.equal(r.isError, true, JSON.stringify(args));
+      assert.match(text(r), pattern);
+    }
+    const key = (await g.post('/api/admin/keys', { user_id: fresh('bob'), allow_operator_llm: true })).json.key;
+    const bob = await connect(g, key);
+    assert.deepEqual((await call(bob, 'list_approvals')).structuredContent.approvals, []);
+    assert.equal((await call(bob, 'answer_approval', { id: q.id, approved: true })).isError, true);
+    assert.equal(erased('/mine'), 0);
+    await Promise.all([c.close(), bob.close()]);
+  });
+});
+
 eachBackend('the MCP endpoint of a gateway that dies', (start) => {
   const g = start({ env: { ASSISTANT_API_KEY: SHARED, ADJUTANT_LEASE_MS: '2000' }, key: SHARED });
 
@@ -298,7 +364,7 @@ describe('the MCP endpoint of an open instance', { skip: !BACKENDS.includes('sql
       const c = new Client({ name: 'flow', version: '1' });
       await c.connect(new StreamableHTTPClientTransport(new URL('/mcp', g.url)));
       const { tools } = await c.listTools();
-      const builtin = tools.filter((t) => !['chat', 'list_threads', 'get_thread'].includes(t.name));
+      const builtin = tools.filter((t) => !['chat', 'list_threads', 'get_thread', 'list_approvals', 'answer_approval'].includes(t.name));
       assert.ok(builtin.every((t) => t.annotations.readOnlyHint), JSON.stringify(builtin.map((t) => t.name)));
       await c.close();
     } finally {
