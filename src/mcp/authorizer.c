@@ -44,7 +44,7 @@ static struct str service_of(struct str server, struct arena *arena) {
 
 static void free_defined(struct defined *d) {
     if (d) {
-        secret_free_p(&d->client_secret);
+        secret_free(take(d->client_secret));
         arena_done(&d->arena);
         mem_free(d);
     }
@@ -406,8 +406,12 @@ static int refresh(struct grant *g, struct err *err) {
     if (!g->record.refresh) {
         return give_up(g, err);
     }
-    if (refresh_once(g, err) == 0 || (err->code == ERR_UNAUTHORIZED && renewed_elsewhere(g))) {
+    int rc = refresh_once(g, err);
+    if (rc == 0 || (rc == -ERR_UNAUTHORIZED && has_token(g) && renewed_elsewhere(g))) {
         return 0;
+    }
+    if (!has_token(g)) {
+        return ask_to_connect(g, err); /* the user has disconnected meanwhile */
     }
     if (err->code == ERR_UNAUTHORIZED) {
         return give_up(g, err);
@@ -424,17 +428,35 @@ static int refresh(struct grant *g, struct err *err) {
 static void refresh_main(void *arg) {
     struct grant *g = arg;
     fiber_shield_enter();
-    g->ended.code = ERR_NONE;
-    (void)refresh(g, &g->ended);
+    g->ended_well = refresh(g, &g->ended) == 0;
     fiber_shield_leave();
     g->round++;
     grant_unlock(g);
     grant_unref(g);
 }
 
-/* 0: there is another token than `used`. Called without the lock. */
-static int renew(struct grant *g, const struct secret *used, struct err *err) {
-    uint64_t round = g->round;
+/* How the refresh ended that others, or we, waited for. */
+static int ended(const struct grant *g, struct err *err) {
+    if (g->ended_well) {
+        return 0;
+    }
+    *err = g->ended;
+    return -(int)err->code;
+}
+
+static int start_refresh(struct grant *g, struct err *err) {
+    g->refs++;
+    if (fiber_spawn(&g->owner->refreshes, "oauth refresh", refresh_main, g, NULL, err) < 0) {
+        grant_unlock(g);
+        grant_unref(g);
+        return -(int)err->code;
+    }
+    return 0;
+}
+
+/* 0: there is another token than `used`. Called without the lock; round: g->round when the caller
+ * began, so that it shares in a failure of a refresh that it waited for. */
+static int renew(struct grant *g, const struct secret *used, uint64_t round, struct err *err) {
     if (grant_lock(g, err) < 0) {
         return -(int)err->code;
     }
@@ -447,16 +469,12 @@ static int renew(struct grant *g, const struct secret *used, struct err *err) {
         grant_unlock(g);
         return has ? 0 : ask_to_connect(g, err);
     }
-    if (g->round != round && g->ended.code != ERR_NONE) {
-        grant_unlock(g); /* others have just tried in vain */
-        *err = g->ended;
-        return -(int)err->code;
-    }
-    g->refs++;
-    round = g->round;
-    if (fiber_spawn(&g->owner->refreshes, "oauth refresh", refresh_main, g, NULL, err) < 0) {
+    if (g->round != round && !g->ended_well) {
         grant_unlock(g);
-        grant_unref(g);
+        return ended(g, err);
+    }
+    round = g->round;
+    if (start_refresh(g, err) < 0) {
         return -(int)err->code;
     }
     while (g->round == round) {
@@ -465,11 +483,7 @@ static int renew(struct grant *g, const struct secret *used, struct err *err) {
             return err_set(err, (enum err_code) - rc, "waiting for a new token of %s", g->server);
         }
     }
-    if (g->ended.code != ERR_NONE) {
-        *err = g->ended;
-        return -(int)err->code;
-    }
-    return 0;
+    return ended(g, err);
 }
 
 /* ---- what a client asks ---- */
@@ -496,12 +510,13 @@ static bool expires_before(const struct grant *g, int64_t at_us) {
 
 static int hook_token(void *arg, struct secret **ret, struct err *err) {
     struct grant *g = ((struct authorizer *)arg)->grant;
+    uint64_t round = g->round;
     if (load_quickly(g, err) < 0) {
         return -(int)err->code;
     }
     if (has_token(g) && g->record.refresh && expires_before(g, clock_now_us() + EXPIRES_SOON_US)) {
         struct secret *used cleanup(secret_free_p) = secret_dup(g->record.access);
-        if (renew(g, used, err) < 0 && err->code != ERR_UNAUTHORIZED &&
+        if (renew(g, used, round, err) < 0 && err->code != ERR_UNAUTHORIZED &&
             expires_before(g, clock_now_us())) {
             return -(int)err->code;
         }
@@ -546,6 +561,7 @@ static int hook_challenged(void *arg, const struct secret *used, int status,
     struct grant *g = ((struct authorizer *)arg)->grant;
     struct arena arena cleanup(arena_done) = {0};
     struct oauth_challenge challenge;
+    uint64_t round = g->round;
     oauth_challenge_parse(www_authenticate, &arena, &challenge);
     remember(g, &challenge);
     if (load_quickly(g, err) < 0) {
@@ -558,7 +574,7 @@ static int hook_challenged(void *arg, const struct secret *used, int status,
         return 0;
     }
     if (status != 403) {
-        return renew(g, used, err);
+        return renew(g, used, round, err);
     }
     if (!str_eq(challenge.error, STR("insufficient_scope"))) {
         return err_set(err, ERR_UNAUTHORIZED, "%s does not permit this", g->server);

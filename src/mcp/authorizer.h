@@ -27,7 +27,8 @@ struct authorizers_options {
     struct str public_url; /* where browsers reach us: "https://host[:port]", without a path */
 };
 struct authorizers *authorizers_new(const struct authorizers_options *options); /* copies */
-may_yield void authorizers_free(struct authorizers *a); /* accepts NULL; all authorizers are freed */
+may_yield void
+authorizers_free(struct authorizers *a); /* accepts NULL; all authorizers are freed */
 
 /* A server over HTTP that has no Authorization header of its own. A definition of the same name is
  * replaced. */

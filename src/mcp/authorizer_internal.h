@@ -67,8 +67,9 @@ struct grant {
     bool loaded, unsaved; /* unsaved: newer than what the vault has */
     uint64_t epoch;       /* of the user, when it was loaded */
     struct record record;
-    uint64_t round;                   /* refreshes that ended, */
-    struct err ended;                 /* and how the last one did */
+    uint64_t round; /* refreshes that ended, */
+    bool ended_well;
+    struct err ended;                 /* and why the last one did not end well */
     struct oauth_challenge challenge; /* the last one, */
     struct arena challenge_arena;     /* and its texts */
 };

@@ -12,8 +12,8 @@ void record_done(struct record *r) {
     for (size_t i = 0; i < r->n_clients; i++) {
         oauth_client_done(&r->clients[i].client);
     }
-    secret_free_p(&r->access);
-    secret_free_p(&r->refresh);
+    secret_free(take(r->access));
+    secret_free(take(r->refresh));
     arena_done(&r->arena);
     *r = (struct record){0};
 }
@@ -65,8 +65,8 @@ void record_put_client(struct record *r, struct str issuer, struct str redirect_
 /* ---- tokens ---- */
 
 void record_drop_tokens(struct record *r) {
-    secret_free_p(&r->access);
-    secret_free_p(&r->refresh);
+    secret_free(take(r->access));
+    secret_free(take(r->refresh));
     r->expires_us = 0;
 }
 

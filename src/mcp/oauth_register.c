@@ -35,7 +35,7 @@ enum oauth_method oauth_method_choose(const struct oauth_server *server, bool ha
 }
 
 void oauth_client_done(struct oauth_client *c) {
-    secret_free_p(&c->secret);
+    secret_free(take(c->secret));
 }
 
 /* ---- what we say of ourselves ---- */

@@ -36,8 +36,8 @@ void oauth_json_wipe_p(json_t **tree) {
 }
 
 void oauth_tokens_done(struct oauth_tokens *t) {
-    secret_free_p(&t->access);
-    secret_free_p(&t->refresh);
+    secret_free(take(t->access));
+    secret_free(take(t->refresh));
 }
 
 /* ---- asking ---- */
