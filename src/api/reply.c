@@ -73,7 +73,7 @@ static enum reply_change on_snapshot(struct reply *r, const json_t *event, struc
     r->message_id[0] = '\0';
     for (i = from; i < json_array_size(messages); i++) {
         message = json_array_get(messages, i);
-        if (str_eq(json_str(message, "role"), STR("assistant"))) {
+        if (str_eq(json_str(message, "role"), STR("assistant")) && json_str(message, "content").n) {
             begin_message(r, json_str(message, "id"));
             strbuf_add(&r->text, json_str(message, "content"));
         }

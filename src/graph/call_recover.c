@@ -117,8 +117,8 @@ static int apply_elicited(struct turn *t, struct pending_call *c, const struct i
     if (json_object_get(answer, "content")) {
         json_write_tree(&content, json_object_get(answer, "content"));
     }
-    return elicit_responses(t, row->is.request, action.n ? action : STR("decline"),
-                            strbuf_str(&content), &c->input_responses, &c->request_state, err);
+    return elicit_answer(t, c, row->is.request, action.n ? action : STR("decline"),
+                         strbuf_str(&content), err);
 }
 
 static int apply_answer(struct turn *t, struct pending_call *c, const struct interrupt_row *row,

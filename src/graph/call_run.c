@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "event/event.h"
 #include "graph/internal.h"
+#include "graph/remote_call.h"
 
 enum {
     DEFAULT_TIMEOUT_MS = 30 * 1000,
@@ -70,36 +71,68 @@ static void on_progress(void *arg, const struct mcp_progress *p) {
     }
 }
 
-static int call_remote(struct making *m, struct tool_result *ret, struct err *err) {
+/* A call that waited for the user's answer goes on where it waits; one whose server does not wait
+ * any more is made again only if that is safe. */
+static int begin_remote(struct making *m, struct remote_call **ret, struct err *err) {
     struct turn *t = m->t;
     struct pending_call *c = m->c;
     const struct toolset_tool *tool = c->tool;
-    struct mcp_call_result result;
+    struct remote_calls *calls = t->engine->remote_calls;
+    struct remote_call_progress progress = {.on_progress = on_progress, .arg = m};
     struct mcp_call call = {
         .tool = tool->tool,
         .arguments = m->arguments,
         .input_schema = tool->mcp ? tool->mcp->input_schema : STR_EMPTY,
         .idempotency_key = c->idempotency_key,
         .repeatable = tool->repeatable,
-        .on_progress = on_progress,
-        .on_progress_arg = m,
         .request_state = c->request_state,
         .input_responses = c->input_responses,
-        .sent = &m->sent,
     };
-    int rc = bridge_call(t->engine->options.bridges, t->user_id, tool->server, &call, &t->arena,
-                         &result, err);
+    if (!calls) {
+        return err_set(err, ERR_NOT_FOUND, "there are no MCP servers here");
+    }
+    if (c->held.n == 0) {
+        return remote_call_begin(calls, t->user_id, tool->server, &call, &progress, ret, err);
+    }
+    struct remote_call *held = remote_call_find(calls, t->user_id, c->held);
+    if (held) {
+        remote_call_answer(held, c->input_responses, &progress);
+        *ret = held;
+        return 0;
+    }
+    if (!tool->repeatable) {
+        m->sent = true;
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the server stopped waiting for the answer before it came");
+    }
+    call.input_responses = STR_EMPTY;
+    return remote_call_begin(calls, t->user_id, tool->server, &call, &progress, ret, err);
+}
+
+static int call_remote(struct making *m, struct tool_result *ret, struct err *err) {
+    struct turn *t = m->t;
+    struct pending_call *c = m->c;
+    struct remote_call *remote = NULL;
+    struct remote_call_news news;
+    if (begin_remote(m, &remote, err) < 0) {
+        return -(int)err->code;
+    }
+    int rc = remote_call_wait(remote, &t->arena, &news, err);
+    m->sent = news.sent;
     if (rc < 0) {
         return rc;
     }
-    if (!result.input_required) {
-        return tool_result_from_mcp(result.json, result.is_error, &t->arena, ret, err);
+    if (news.question.n) {
+        c->held = news.name;
+        rc = elicit_request_held(t, news.question, news.name, &c->request, err);
+    } else if (news.result.input_required) {
+        rc = elicit_request(t, news.result.input_requests, news.result.request_state, &c->request,
+                            err);
+    } else {
+        return tool_result_from_mcp(news.result.json, news.result.is_error, &t->arena, ret, err);
     }
-    if (elicit_request(t, result.input_requests, result.request_state, &c->request, err) < 0) {
-        return -(int)err->code;
-    }
-    c->question = CALL_ELICITATION;
-    return 0;
+    c->question = rc == 0 ? CALL_ELICITATION : CALL_NO_QUESTION;
+    return rc;
 }
 
 /* ---- both ---- */

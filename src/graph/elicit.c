@@ -91,22 +91,20 @@ static struct str joined_messages(struct turn *t, json_t *requests) {
     return arena_str(&t->arena, strbuf_str(&text));
 }
 
-int elicit_request(struct turn *t, struct str input_requests, struct str request_state,
-                   struct str *ret, struct err *err) {
+static int write_request(struct turn *t, json_t *requests, struct str request_state,
+                         struct str held, struct str *ret, struct err *err) {
     struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_REQUEST_BYTES);
-    json_auto_t *requests = NULL;
     const char *key;
     json_t *request;
-    if (json_read(input_requests, &requests, err) < 0 ||
-        check_requests(requests, request_state, err) < 0) {
-        return -(int)err->code;
-    }
     struct jsonw w = jsonw_begin(&out);
     jsonw_object(&w);
     jsonw_kstr(&w, "message", joined_messages(t, requests));
     write_schema(&w, requests);
     if (request_state.n) {
         jsonw_kraw(&w, "request_state", request_state);
+    }
+    if (held.n) {
+        jsonw_kstr(&w, "held", held);
     }
     jsonw_key(&w, "questions");
     jsonw_array(&w);
@@ -120,6 +118,26 @@ int elicit_request(struct turn *t, struct str input_requests, struct str request
     }
     *ret = arena_str(&t->arena, strbuf_str(&out));
     return 0;
+}
+
+int elicit_request(struct turn *t, struct str input_requests, struct str request_state,
+                   struct str *ret, struct err *err) {
+    json_auto_t *requests = NULL;
+    if (json_read(input_requests, &requests, err) < 0 ||
+        check_requests(requests, request_state, err) < 0) {
+        return -(int)err->code;
+    }
+    return write_request(t, requests, request_state, STR_EMPTY, ret, err);
+}
+
+int elicit_request_held(struct turn *t, struct str params, struct str held, struct str *ret,
+                        struct err *err) {
+    json_t *tree = NULL;
+    if (json_read(params, &tree, err) < 0) {
+        return -(int)err->code;
+    }
+    json_auto_t *requests = json_pack("{s:{s:o}}", "answer", "params", tree);
+    return write_request(t, requests, STR_EMPTY, held, ret, err);
 }
 
 /* ---- answering ---- */
@@ -137,10 +155,10 @@ static void fill_defaults(json_t *content, const json_t *schema) {
     }
 }
 
-static void write_response(struct jsonw *w, const json_t *question, struct str action,
-                           json_t *content) {
+/* An elicitation's result. */
+static void write_result(struct jsonw *w, const json_t *question, struct str action,
+                         json_t *content) {
     bool accepted = str_eq(action, STR("accept"));
-    jsonw_str_key(w, json_str(question, "key"));
     jsonw_object(w);
     jsonw_kstr(w, "action", action);
     if (accepted && !str_eq(json_str(question, "mode"), STR("url"))) {
@@ -152,33 +170,44 @@ static void write_response(struct jsonw *w, const json_t *question, struct str a
     jsonw_end_object(w);
 }
 
-int elicit_responses(struct turn *t, struct str request, struct str action, struct str answer,
-                     struct str *ret_responses, struct str *ret_state, struct err *err) {
-    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_REQUEST_BYTES);
-    struct strbuf state cleanup(strbuf_done) = STRBUF(2 * MAX_STATE_BYTES);
-    json_auto_t *asked = NULL, *content = NULL;
+static void write_results(struct jsonw *w, const json_t *questions, struct str action,
+                          const json_t *content) {
+    bool one = json_array_size(questions) == 1;
     size_t i;
     json_t *question;
-    if (json_read(request, &asked, err) < 0 || (answer.n && json_read(answer, &content, err) < 0)) {
+    jsonw_object(w);
+    json_array_foreach (questions, i, question) {
+        struct str key = json_str(question, "key");
+        jsonw_str_key(w, key);
+        write_result(w, question, action,
+                     one ? (json_t *)(uintptr_t)content : json_object_getn(content, key.p, key.n));
+    }
+    jsonw_end_object(w);
+}
+
+int elicit_answer(struct turn *t, struct pending_call *c, struct str request, struct str action,
+                  struct str content, struct err *err) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_REQUEST_BYTES);
+    struct strbuf state cleanup(strbuf_done) = STRBUF(2 * MAX_STATE_BYTES);
+    json_auto_t *asked = NULL, *said = NULL;
+    if (json_read(request, &asked, err) < 0 || (content.n && json_read(content, &said, err) < 0)) {
         return -(int)err->code;
     }
     const json_t *questions = json_object_get(asked, "questions");
-    bool one = json_array_size(questions) == 1;
     struct jsonw w = jsonw_begin(&out);
-    jsonw_object(&w);
-    json_array_foreach (questions, i, question) {
-        struct str key = json_str(question, "key");
-        json_t *part = one ? content : json_object_getn(content, key.p, key.n);
-        write_response(&w, question, action, part);
+    c->held = arena_str(&t->arena, json_str(asked, "held"));
+    if (c->held.n) {
+        write_result(&w, json_array_get(questions, 0), action, said);
+    } else {
+        write_results(&w, questions, action, said);
     }
-    jsonw_end_object(&w);
     if (json_object_get(asked, "request_state")) {
         json_write_tree(&state, json_object_get(asked, "request_state"));
     }
     if (strbuf_check(&out, "the answer", err) < 0 || strbuf_check(&state, "its state", err) < 0) {
         return -(int)err->code;
     }
-    *ret_responses = arena_str(&t->arena, strbuf_str(&out));
-    *ret_state = arena_str(&t->arena, strbuf_str(&state));
+    c->input_responses = arena_str(&t->arena, strbuf_str(&out));
+    c->request_state = arena_str(&t->arena, strbuf_str(&state));
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "graph/internal.h"
+#include "graph/remote_call.h"
 
 enum {
     SWEEP_EVERY_MS = 60 * 1000,
@@ -20,6 +21,7 @@ struct turn_engine *turn_engine_new(const struct turn_engine_options *options) {
     struct turn_engine *e = mem_alloc(sizeof *e);
     e->options = *options;
     e->process_id = arena_str(&e->arena, options->process_id);
+    e->remote_calls = options->bridges ? remote_calls_new(options->bridges) : NULL;
     list_init(&e->turns);
     fiber_scope_init(&e->turn_scope);
     fiber_scope_init(&e->house_scope);
@@ -125,6 +127,7 @@ void turn_engine_stop(struct turn_engine *e, int64_t grace_ms) {
                  e->stats.running);
     }
     fiber_scope_done(&e->turn_scope);
+    remote_calls_free(take(e->remote_calls));
     if (lease_drop(e->options.db, e->process_id, &err) < 0) {
         log_warn("graph", "giving the lease back failed: %s", err.msg);
     }

@@ -41,6 +41,7 @@ struct pending_call {
     /* What the user answered. */
     struct str edited;                         /* arguments instead of the model's; or empty */
     struct str request_state, input_responses; /* of an elicitation: how the call goes on */
+    struct str held;                           /* the remote call that waits for it; or empty */
 };
 
 /* What the node at hand changed; stored and emptied by turn_commit. */
@@ -197,8 +198,12 @@ may_yield int pending_calls_recover(struct turn *t, struct err *err) must_check;
  * gets it. ERR_PROTOCOL: it is nothing a user can be asked. */
 int elicit_request(struct turn *t, struct str input_requests, struct str request_state,
                    struct str *ret, struct err *err) must_check;
-int elicit_responses(struct turn *t, struct str request, struct str action, struct str answer,
-                     struct str *ret_responses, struct str *ret_state, struct err *err) must_check;
+/* The same for a server that waits with the call open (`held`: its name). */
+int elicit_request_held(struct turn *t, struct str params, struct str held, struct str *ret,
+                        struct err *err) must_check;
+/* Into c->input_responses, c->request_state and c->held. */
+int elicit_answer(struct turn *t, struct pending_call *c, struct str request, struct str action,
+                  struct str content, struct err *err) must_check;
 
 /* ---- engine.c ---- */
 
@@ -206,6 +211,7 @@ struct turn_engine {
     struct turn_engine_options options;
     struct arena arena;
     struct str process_id;
+    struct remote_calls *remote_calls; /* NULL: there are no MCP servers */
     struct map known;        /* "user\nturn" -> turns being submitted, claimed, run or ended here */
     struct map threads;      /* "user\nthread" -> the turn that runs here */
     struct map open_of_user; /* user -> number of open turns, as a pointer-sized integer */

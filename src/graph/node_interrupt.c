@@ -5,7 +5,11 @@
 #include "event/event.h"
 #include "graph/internal.h"
 
-enum { CODE_LEN = 4, MAX_STATE_BYTES = 1024 * 1024 };
+enum {
+    CODE_LEN = 4,
+    HELD_S = 5 * 60,
+    /* a server waits no longer with a call open */ MAX_STATE_BYTES = 1024 * 1024
+};
 
 /* Short, to be typed on a phone: no letters that look alike. */
 static struct str new_code(struct turn *t) {
@@ -45,7 +49,9 @@ static void note_interrupts(struct turn *t) {
     size_t n = 0;
     for (size_t i = 0; i < t->n_calls && i < TURN_STEP_MAX; i++) {
         if (t->calls[i].question != CALL_NO_QUESTION) {
-            list[n++] = interrupt_of(t, &t->calls[i], clock_now_us() + ttl_us);
+            int64_t held_us = HELD_S * INT64_C(1000000);
+            int64_t open_us = t->calls[i].held.n ? MIN(held_us, ttl_us) : ttl_us;
+            list[n++] = interrupt_of(t, &t->calls[i], clock_now_us() + open_us);
         }
     }
     t->changes.interrupts = list;

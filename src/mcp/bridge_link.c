@@ -134,6 +134,19 @@ static struct secret *assignment(struct str name, const struct secret *value) {
     return s;
 }
 
+/* What is declared is answered for one call at a time, by whoever makes it; outside of calls there
+ * is nobody to ask. */
+static int decline(void *arg, struct str method, const json_t *params, struct strbuf *result,
+                   struct err *err) {
+    (void)arg, (void)params;
+    if (!str_eq(method, STR("elicitation/create"))) {
+        return err_set(err, ERR_NOT_FOUND, "%.*s is not supported",
+                       STR_ARG(str_utf8_head(method, 64)));
+    }
+    strbuf_addz(result, "{\"action\":\"cancel\"}");
+    return 0;
+}
+
 /* The headers, or the variables of a command: the definition's own, then the user's, which
  * replaces one of the same name. */
 static void make_client(struct connection *c, const struct server *server,
@@ -172,6 +185,7 @@ static void make_client(struct connection *c, const struct server *server,
         .n_args = server->n_args,
         .env = (const struct secret *const *)env,
         .n_env = http ? 0 : n,
+        .requests = {.handle = decline, .elicitation_form = true, .elicitation_url = true},
         .on_tools_changed = on_tools_changed,
         .on_tools_changed_arg = c,
         .idle_timeout_ms = server->timeout_ms,

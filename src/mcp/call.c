@@ -272,6 +272,9 @@ static int call_with_schema(struct mcp_client *c, const struct mcp_call *call, s
         strbuf_check(&v.responses, "the answers", err) < 0) {
         return -(int)err->code;
     }
+    if (call->sent) {
+        *call->sent = true;
+    }
     return converse(c, &v, ret, ret_outcome, ret_needs_input, err);
 }
 

@@ -6,7 +6,10 @@
 #include "base/scan.h"
 #include "mcp/client_internal.h"
 
-enum { MAX_CANCEL_BYTES = 512 };
+enum {
+    MAX_CANCEL_BYTES = 512,
+    MAX_ANSWER_MS = 5 * 60 * 1000, /* of whoever answers the server */
+};
 
 void exchange_init(struct mcp_exchange *x, struct mcp_client *c, const char *method) {
     *x = (struct mcp_exchange){
@@ -172,20 +175,18 @@ static int64_t patience(const struct mcp_exchange *x, int64_t began_us, bool *re
     return MIN(idle, absolute);
 }
 
-static void answer_one(struct mcp_exchange *x, int64_t began_us) {
+/* While a person is asked the server is not to blame for the time: it does not count. */
+static void answer_one(struct mcp_exchange *x, int64_t *began_us) {
     struct server_request *r = list_entry(list_pop(&x->inbox), struct server_request, node);
     struct fiber_timeout timeout;
+    int64_t asked_us = clock_mono_us();
     x->n_inbox--;
-    bool bounded = x->absolute_timeout_ms != FIBER_FOREVER;
-    if (bounded) {
-        fiber_timeout_start(&timeout, left_ms(began_us, x->absolute_timeout_ms));
-    }
+    fiber_timeout_start(&timeout, MAX_ANSWER_MS);
     server_request_answer(x->client, x->requests, r);
-    if (bounded) {
-        fiber_timeout_stop(&timeout);
-    }
+    fiber_timeout_stop(&timeout);
     server_request_free(r);
     x->active_us = clock_mono_us();
+    *began_us += x->active_us - asked_us;
 }
 
 static int stop_waiting(struct mcp_exchange *x, int rc, bool idle, struct err *err) {
@@ -215,7 +216,7 @@ static int wait_for_answer(struct mcp_exchange *x, struct err *err) {
             return x->rc;
         }
         if (!list_empty(&x->inbox)) {
-            answer_one(x, began_us);
+            answer_one(x, &began_us);
             continue;
         }
         int64_t ms = patience(x, began_us, &idle);
