@@ -234,7 +234,16 @@ static void fill_view(const struct user *u, struct bridge_view *ret) {
 }
 
 static bool is_first_try(const struct link *l) {
-    return !l->tried && !l->waited && link_busy(l);
+    const struct watch *w = watch_of(l->user->owner, l->server);
+    return !l->tried && !l->waited && link_busy(l) && !(w && w->slow);
+}
+
+static void waited_in_vain(struct link *l) {
+    struct watch *w = watch_of(l->user->owner, l->server);
+    l->waited = true;
+    if (w) {
+        w->slow = true;
+    }
 }
 
 static bool any_first_try(const struct user *u) {
@@ -246,7 +255,8 @@ static bool any_first_try(const struct user *u) {
     return false;
 }
 
-/* Once a server: who was waited for in vain is not waited for again. */
+/* Once a server: who was waited for in vain is not waited for again, by nobody, until it was
+ * reached. */
 static int wait_for_first(struct user *u, int64_t wait_ms) {
     int64_t end_us = clock_mono_us() + wait_ms * 1000;
     while (any_first_try(u)) {
@@ -260,7 +270,9 @@ static int wait_for_first(struct user *u, int64_t wait_ms) {
         }
     }
     for (size_t i = 0; wait_ms > 0 && u->servers && i < u->servers->n; i++) {
-        u->links[i]->waited |= link_busy(u->links[i]);
+        if (is_first_try(u->links[i])) {
+            waited_in_vain(u->links[i]);
+        }
     }
     return 0;
 }

@@ -48,6 +48,7 @@ struct watch {
     const struct server *server;
     bool away;   /* it cannot be reached, or was not found yet */
     bool wanted; /* somebody could not reach it: look again */
+    bool slow;   /* somebody has waited for it in vain: nobody else needs to */
     bool probing;
     struct backoff backoff;
     struct err error;

@@ -44,7 +44,7 @@ static void tell_users(struct watch *w, int64_t now_us) {
 
 void watch_reached(struct watch *w) {
     bool was_away = w->away;
-    w->away = w->wanted = false;
+    w->away = w->wanted = w->slow = false;
     w->error = (struct err){0};
     backoff_reset(&w->backoff);
     if (was_away) {

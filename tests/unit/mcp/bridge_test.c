@@ -156,9 +156,12 @@ TEST_FIBER(a_server_that_hangs_holds_up_nobody_but_its_callers) {
     look(&f, "ann", 3600 * 1000, &then); /* once was enough: this returns although it still hangs */
     CHECK_INT(in(&then, "one")->state, BRIDGE_CONNECTING);
     CHECK_INT(in(&then, "two")->state, BRIDGE_READY);
+    bridge_view_done(&then);
+    look(&f, "bob", 3600 * 1000, &then); /* nor does anybody else wait for it */
+    CHECK_INT(in(&then, "one")->state, BRIDGE_CONNECTING);
     fakes_open_gate();
     CHECK(comes(&f, "ann", "one", BRIDGE_READY));
-    CHECK_INT(fake_server("one")->connects, 1);
+    CHECK_INT(fake_server("one")->connects, 2);
 }
 
 TEST_FIBER(there_is_no_such_server) {
