@@ -1,3 +1,4 @@
+#include "api/ws_session.h"
 #include "base/json.h"
 #include "played.h"
 #include "test.h"
@@ -182,6 +183,25 @@ TEST_FIBER(a_revoked_key_ends_the_socket) {
     CHECK_INT((unsigned char)w.in.p[2] << 8 | (unsigned char)w.in.p[3], 1008);
     wire_done(&w);
     played_stop();
+}
+
+TEST_FIBER(an_idle_socket_goes_when_its_user_is_looked_at) {
+    struct wire w;
+    REQUIRE(played_start());
+    REQUIRE(connect_ws(&w));
+    ws_watch_look(&played.gateway, STR_EMPTY);
+    played_ws_send(&w, "{\"type\":\"ping\"}"); /* the key is good: nothing happened */
+    CHECK_STR(played_ws_frame(&w), "{\"type\":\"pong\"}");
+    played.keys_revoked = true;
+    ws_watch_look(&played.gateway, STR("somebody else"));
+    CHECK_INT(played.gateway.n_ws_sessions, 1);
+    ws_watch_look(&played.gateway, STR("me"));
+    REQUIRE(wire_await(&w, 4));
+    CHECK_INT((unsigned char)w.in.p[0], 0x88); /* close, 1008 */
+    CHECK_INT((unsigned char)w.in.p[2] << 8 | (unsigned char)w.in.p[3], 1008);
+    wire_done(&w);
+    played_stop();
+    CHECK_INT(played.gateway.n_ws_sessions, 0);
 }
 
 TEST_FIBER(a_flood_of_frames_is_bounded) {
