@@ -21,6 +21,7 @@ enum {
     MCP_MAX_SESSION_STREAMS = 16,      /* finished ones that are kept for Last-Event-ID */
     MCP_MAX_STREAM_BYTES = 512 * 1024, /* waiting in one stream; notifications beyond are dropped */
     MCP_MAX_STREAM_MESSAGES = 512,
+    MCP_MAX_NEWS_KEPT = 16,
     MCP_MAX_USERS_KEPT = 4096,
     MCP_MAX_VARIABLES = 8,
     MCP_MAX_COMPLETIONS = 100,
@@ -92,7 +93,7 @@ bool mcp_stream_push(struct mcp_stream *s, struct str text, bool droppable);
 void mcp_stream_finish(struct mcp_stream *s);
 /* The first message behind seq, or NULL. */
 struct mcp_message *mcp_stream_after(const struct mcp_stream *s, uint64_t seq);
-/* Everything up to seq was handed to the connection: a stream that cannot be resumed drops it. */
+/* Everything up to seq was handed to the connection; what need not be kept is dropped. */
 void mcp_stream_sent(struct mcp_stream *s, uint64_t seq);
 void mcp_stream_forget(struct mcp_stream *s); /* out of its session; nothing is kept any more */
 

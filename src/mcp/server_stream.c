@@ -1,3 +1,5 @@
+#include <limits.h>
+
 #include "base/mem.h"
 #include "mcp/server_internal.h"
 
@@ -137,15 +139,23 @@ struct mcp_message *mcp_stream_after(const struct mcp_stream *s, uint64_t seq) {
     return NULL;
 }
 
-void mcp_stream_sent(struct mcp_stream *s, uint64_t seq) {
-    s->sent_seq = MAX(s->sent_seq, seq);
-    if (s->session && !s->shared) {
-        return;
+/* How many messages that were sent are kept, as they may not have arrived: all of a response's
+ * stream, few of a session's own, none where nothing can be resumed. */
+static unsigned kept_after_sending(const struct mcp_stream *s) {
+    if (!s->session) {
+        return 0;
     }
+    return s->session->own == s ? MCP_MAX_NEWS_KEPT : UINT_MAX;
+}
+
+void mcp_stream_sent(struct mcp_stream *s, uint64_t seq) {
+    unsigned kept = kept_after_sending(s);
+    s->sent_seq = MAX(s->sent_seq, seq);
     list_each (node, &s->messages) {
         struct mcp_message *m = list_entry(node, struct mcp_message, in_stream);
-        if (m->seq <= seq) {
-            drop(s, m);
+        if (m->seq > seq || s->n_messages <= kept) {
+            return;
         }
+        drop(s, m);
     }
 }
