@@ -17,6 +17,7 @@ struct stream {
     struct mcp_exchange *x;
     size_t bytes;
     unsigned events, garbage;
+    bool at_end; /* what comes now may be half of an event */
 };
 
 static int take_event(const struct sse_event *event, void *arg, struct err *err) {
@@ -28,7 +29,7 @@ static int take_event(const struct sse_event *event, void *arg, struct err *err)
     }
     struct err why;
     if (client_deliver(s->client, s->x, event->data, &why) < 0) {
-        s->garbage++;
+        s->garbage += !s->at_end;
         log_debug("mcp", "server %.*s: an event is skipped: %s", STR_ARG(s->client->o.name),
                   why.msg);
     }
@@ -46,6 +47,7 @@ static int read_events(struct stream *s, struct sse_reader *reader, struct http_
             return -(int)err->code;
         }
         s->bytes += piece.n;
+        s->at_end = piece.n == 0;
         if (s->x && s->bytes > CLIENT_MAX_STREAM_BYTES) {
             return err_set(err, ERR_LIMIT, "its stream is larger than %d bytes",
                            CLIENT_MAX_STREAM_BYTES);

@@ -7,7 +7,7 @@
 enum {
     MAX_FIELDS = MCP_MAX_HEADERS + MCP_MAX_MIRRORED + 12,
     DELETE_TIMEOUT_MS = 2000,
-    SPARE_TIMEOUT_MS = 10 * 1000, /* beyond the exchange's own, which ends first */
+    POST_TIMEOUT_MS = 10 * 1000,
     LONG_TIMEOUT_MS = 24 * 3600 * 1000,
     MAX_CHALLENGE_BYTES = 4096,
     MAX_BEARER_BYTES = 32 * 1024,
@@ -253,9 +253,8 @@ static int send_and_read(struct mcp_exchange *x, struct err *err) {
     struct http_send send = {.method = "POST",
                              .body = strbuf_str(&x->body),
                              .x = x,
-                             .total_timeout_ms = x->absolute_timeout_ms == FIBER_FOREVER
-                                                     ? (int64_t)LONG_TIMEOUT_MS
-                                                     : x->absolute_timeout_ms + SPARE_TIMEOUT_MS};
+                             /* The exchange keeps the times. */
+                             .total_timeout_ms = LONG_TIMEOUT_MS};
     if (http_send(c, &send, &reply, err) < 0) {
         return -(int)err->code;
     }
@@ -298,7 +297,7 @@ static int http_begin(struct mcp_exchange *x, struct err *err) {
 static int http_post(struct mcp_client *c, struct str message, struct err *err) {
     struct http_reply *reply cleanup(http_reply_close_p) = NULL;
     struct http_send send = {
-        .method = "POST", .body = message, .total_timeout_ms = SPARE_TIMEOUT_MS};
+        .method = "POST", .body = message, .total_timeout_ms = POST_TIMEOUT_MS};
     if (http_send(c, &send, &reply, err) < 0) {
         return -(int)err->code;
     }

@@ -1,5 +1,4 @@
 /* The client and servers that keep to the rules, over HTTP. */
-#include "base/mem.h"
 #include "server_script.h"
 
 /* ---- eras ---- */

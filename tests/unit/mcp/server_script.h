@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "base/scan.h"
 #include "mcp/client.h"
 #include "net/http_client.h"
