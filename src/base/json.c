@@ -1,21 +1,10 @@
 #include "base/json.h"
 
-#include <malloc.h>
-#include <stdlib.h>
+#include "base/wiping.h"
 
-#include "base/mem.h"
-#include "base/secret.h"
-
-/* Tokens and keys of users come and go as JSON: what held a tree is wiped. */
-static void wipe_and_free(void *p) {
-    if (p) {
-        secret_wipe(p, malloc_usable_size(p));
-        free(p);
-    }
-}
-
+/* Tokens and keys of users come and go as JSON. */
 __attribute__((constructor)) static void wipe_trees(void) {
-    json_set_alloc_funcs(malloc, wipe_and_free);
+    json_set_alloc_funcs(wiping_malloc, wiping_free);
 }
 
 bool json_depth_ok(struct str text, size_t max) {

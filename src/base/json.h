@@ -1,5 +1,5 @@
-/* JSON: reading into jansson trees within limits (their memory is wiped when it is freed), and a writer that never builds a tree.
- * Text that is only passed on stays text (jsonw_raw). */
+/* JSON: reading into jansson trees within limits (their memory is wiped when it is freed), and a
+ * writer that never builds a tree. Text that is only passed on stays text (jsonw_raw). */
 #pragma once
 #include <jansson.h>
 
@@ -64,7 +64,7 @@ void jsonw_array(struct jsonw *w);
 void jsonw_end_array(struct jsonw *w);
 void jsonw_key(struct jsonw *w, const char *key);
 void jsonw_str_key(struct jsonw *w, struct str key); /* any text, escaped */
-void jsonw_str(struct jsonw *w, struct str s); /* invalid UTF-8 becomes U+FFFD */
+void jsonw_str(struct jsonw *w, struct str s);       /* invalid UTF-8 becomes U+FFFD */
 void jsonw_strz(struct jsonw *w, const char *z);
 void jsonw_int(struct jsonw *w, int64_t v);
 void jsonw_double(struct jsonw *w, double v); /* not finite becomes null */

@@ -26,6 +26,7 @@ int cli_load_profile(const struct cli_args *args, struct profile **ret) {
     if (profile_load(cli_value(args, "home"), listen, ret, &err) < 0) {
         return cli_fail(EXIT_CONFIGURATION, &err);
     }
+    profile_forget_environment();
     return EXIT_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/wiping.h"
 #include "net/http_client_internal.h"
 
 enum {
@@ -230,7 +231,8 @@ int http_client_start(struct err *err) {
     if (choose_ca_file(&ca_file, err) < 0) {
         return -(int)err->code;
     }
-    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+    CURLcode rc = curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wiping_free,
+                                       wiping_realloc, wiping_strdup, wiping_calloc);
     if (rc != CURLE_OK) {
         return err_set(err, ERR_INTERNAL, "libcurl: %s", curl_easy_strerror(rc));
     }

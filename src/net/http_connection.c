@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "net/http_internal.h"
 
 struct http_write {
@@ -363,6 +364,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
         stash(c, buf->base, (size_t)n);
     } else {
         feed(c, buf->base, (size_t)n);
+    }
+    if (n > 0) {
+        secret_wipe(buf->base, (size_t)n); /* all connections share it: keys would stand there */
     }
     fiber_drain();
 }

@@ -1,6 +1,7 @@
 #include "net/http_head.h"
 
 #include "base/mem.h"
+#include "base/secret.h"
 
 enum { FIRST_TEXT_BYTES = 500, FIRST_FIELDS = 16 };
 
@@ -102,7 +103,7 @@ void http_head_init(struct http_head *h, const struct http_head_limits *limits) 
 }
 
 void http_head_done(struct http_head *h) {
-    strbuf_done(&h->text);
+    secret_strbuf_done(&h->text);
     mem_free(take(h->fields));
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "net/http_internal.h"
 
 struct http_request *http_request_new(struct http_connection *c) {
@@ -24,7 +25,7 @@ void http_request_free(struct http_request *r) {
         return;
     }
     http_head_done(&r->head);
-    strbuf_done(&r->early);
+    secret_strbuf_done(&r->early);
     mem_free(r);
 }
 
@@ -169,7 +170,7 @@ int http_read_body(struct http_request *r, size_t max_bytes, struct strbuf *ret,
     }
     strbuf_reset(ret);
     strbuf_add(ret, strbuf_str(&r->early));
-    strbuf_done(&r->early);
+    secret_strbuf_done(&r->early);
     if (ret->failed) {
         return strbuf_check(ret, "the body", err);
     }

@@ -476,6 +476,18 @@ int profile_load(const char *home, const char *listen, struct profile **ret, str
     return 0;
 }
 
+void profile_forget_environment(void) {
+    size_t n;
+    const struct profile_variable *variables = profile_variables(&n);
+    for (size_t i = 0; i < n; i++) {
+        char *value = variables[i].secret ? getenv(variables[i].name) : NULL;
+        if (value) {
+            secret_wipe(value, strlen(value));
+            unsetenv(variables[i].name);
+        }
+    }
+}
+
 void profile_free(struct profile *p) {
     if (!p) {
         return;

@@ -68,6 +68,9 @@ struct profile {
 int profile_load(const char *home, const char *listen, struct profile **ret, struct err *err)
     must_check;
 void profile_free(struct profile *p); /* accepts NULL */
+/* Takes the secret ones of the variables out of the environment, where they would stand in core
+ * dumps, in /proc and before the eyes of programs that we start. */
+void profile_forget_environment(void);
 
 /* What ${NAME} in other configuration files stands for: the environment, and below it adjutant.env
  * as it is now. Values may be secrets: the views live until profile_environment_free, which wipes
