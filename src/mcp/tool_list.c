@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "mcp/headers.h"
 
 enum { SLICE_BYTES = 512 * 1024, MAX_TITLE_BYTES = 256, MAX_REASON_BYTES = 200 };
 
@@ -80,6 +81,7 @@ static void read_schemas(struct str text, const json_t *item, struct arena *aren
     const json_t *input = json_object_get(item, "inputSchema");
     const json_t *output = json_object_get(item, "outputSchema");
     const json_t *type = json_object_get(input, "type");
+    struct err err;
     if (!json_is_object(input)) {
         quarantine(ret, arena, input ? "its inputSchema is no object" : "it has no inputSchema");
         return;
@@ -93,6 +95,10 @@ static void read_schemas(struct str text, const json_t *item, struct arena *aren
         quarantine(ret, arena, "its inputSchema has more than %d bytes",
                    TOOL_LIST_MAX_SCHEMA_BYTES);
         ret->input_schema = STR_EMPTY;
+    }
+    if (str_find(ret->input_schema, STR("x-mcp-header")) != SIZE_MAX &&
+        mcp_headers_check(ret->input_schema, &err) < 0) {
+        quarantine(ret, arena, "%s", err.msg);
     }
     if (json_is_object(output)) {
         struct str schema = arena_str(arena, scan_get(text, "outputSchema"));

@@ -84,6 +84,37 @@ eachBackend('bridge', (start) => {
     }
   });
 
+  test('so does every call of a turn', async () => {
+    const asked = { ann: 'Bearer token-equal', bob: 'Bearer token-equal', cid: 'Bearer token-of-cid', dan: undefined };
+    shared.clear();
+    await Promise.all([ann, bob, cid, dan].map((u) => u.chat(`[tool shared_whoami {"user":"${u.user}"}]`)));
+    const calls = shared.called('whoami');
+    assert.equal(calls.length, 4);
+    for (const c of calls) assert.equal(c.headers.authorization, asked[c.arguments.user], c.arguments.user);
+    // A token that changes between two calls of the same user.
+    await store(ann, 'shared', { access_token: 'token-of-ann-now' });
+    shared.clear();
+    await ann.chat('[tool shared_whoami {"user":"ann"}]');
+    assert.deepEqual(shared.called('whoami').map((c) => c.headers.authorization), ['Bearer token-of-ann-now']);
+    shared.clear();
+    await bob.chat('[tool shared_whoami {"user":"bob"}]');
+    assert.deepEqual(shared.called('whoami').map((c) => c.headers.authorization), ['Bearer token-equal']);
+    await store(ann, 'shared', { access_token: 'token-equal' });
+  });
+
+  test('a call that runs when its credential changes is finished', async () => {
+    shared.clear();
+    const slow = ann.chat('[tool wait {"ms":1500}]');
+    await eventually(() => shared.called('wait').length === 1, { what: 'the call' });
+    await store(ann, 'shared', { access_token: 'token-in-between' });
+    await ann.chat('[tool shared_whoami {"user":"ann"}]');
+    assert.deepEqual(shared.called('whoami').map((c) => c.headers.authorization), ['Bearer token-in-between']);
+    await slow;
+    assert.equal(shared.called('wait')[0].outcome, 'result');
+    assert.equal(shared.called('wait').length, 1);
+    await store(ann, 'shared', { access_token: 'token-equal' });
+  });
+
   test('sessions are a user\'s own', async () => {
     const sessions = new Map();
     plain.clear();
@@ -177,7 +208,7 @@ eachBackend('bridge, servers that fail', (start) => {
       live: live.definition(),
       dying: dying.definition(),
       picky: picky.definition(),
-
+      missing: { command: '/nowhere/at/all' },
     }),
     before: async () => { nowhere = await freePort(); },
   });
@@ -189,6 +220,7 @@ eachBackend('bridge, servers that fail', (start) => {
     assert.equal((await state(me, 'silent')).state, 'connecting');
     await reaches(me, 'nowhere', 'unreachable');
     assert.match((await state(me, 'nowhere')).error, /127\.0\.0\.1/);
+    await reaches(me, 'missing', 'unreachable');
   });
 
   test('bad tools stay out one by one, each with its reason', async () => {
@@ -216,7 +248,15 @@ eachBackend('bridge, servers that fail', (start) => {
     assert.equal(gone.tools, 1, 'what it could do is still known');
     await dying.begin();
     await reaches(me, 'dying', 'ready'); // by itself
+    dying.clear();
+    await g.chat('[tool dying_echo {"message":"again"}]');
+    assert.equal(dying.executions('echo'), 1);
     await dying.stop();
+    // The breaker: the first call meets the dead server, the next are answered without it.
+    const thread = (await g.chat('[tool dying_echo {"message":"1"}] [then] [tool dying_echo {"message":"2"}]')).thread_id;
+    const results = (await g.messages(thread)).filter((m) => m.role === 'tool').map((m) => JSON.stringify(m.content));
+    assert.equal(results.length, 2);
+    assert.match(results[1], /tried again in \d+ s/);
   });
 
   test('unused connections are closed, and opened when they are needed again', async () => {
@@ -251,3 +291,22 @@ eachBackend('bridge, without a file', (start) => {
   });
 });
 
+describe('bridge, a program that is given a user\'s credential', () => {
+  eachBackend('stdio', (start) => {
+    const stdio = new McpStdio();
+    const g = start({ mcp: () => ({ local: stdio.definition({ env: { LEVEL: '3' }, credential: { service: 'local', env: 'LOCAL_TOKEN', value: '{token}' } }) }) });
+
+    test('each user has a process', async () => {
+      const [ann, bob] = await users(g, 'ann', 'bob');
+      await store(ann, 'local', { token: 'anns' });
+      assert.equal((await state(ann, 'local', 5000)).state, 'ready');
+      assert.equal((await state(bob, 'local', 5000)).state, 'ready');
+      const starts = stdio.log().filter((l) => l.start);
+      assert.deepEqual(starts.map((l) => l.env.LOCAL_TOKEN), ['anns', undefined]);
+      for (const { env } of starts) {
+        assert.equal(env.LEVEL, '3');
+        for (const name of Object.keys(env)) assert.ok(!/KEY|DB_URL|SECRET/.test(name), `${name} is none of its business`);
+      }
+    });
+  });
+});

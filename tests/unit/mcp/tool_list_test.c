@@ -20,7 +20,7 @@ static void reads_as(struct str item, const char *reason) {
     tool_list_read(item, &arena, &tool);
     if (!reason) {
         CHECK_STR(tool.quarantine, "");
-    } else if (!CHECK(str_starts(tool.quarantine, str_z(reason)))) {
+    } else if (!CHECK(tool.quarantine.n > 0 && str_starts(tool.quarantine, str_z(reason)))) {
         printf("  reason: %.*s\n", STR_ARG(tool.quarantine));
     }
 }
@@ -75,6 +75,13 @@ TEST(bad_tools_have_a_reason) {
     reads_as(STR("{\"name\":\"x\",\"inputSchema\":{\"type\":[\"object\"]}}"),
              "its inputSchema is not of type object");
     reads_as(STR("{\"name\":\"x\",\"inputSchema\":{}}"), NULL);
+
+    reads_as(STR("{\"name\":\"x\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"r\":{"
+                 "\"type\":\"string\",\"x-mcp-header\":\"Region\"}}}}"),
+             NULL);
+    reads_as(STR("{\"name\":\"x\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"r\":{"
+                 "\"type\":\"object\",\"x-mcp-header\":\"Region\"}}}}"),
+             "");
 
     strbuf_addz(&large, "{\"name\":\"");
     for (int i = 0; i < 129; i++) {
