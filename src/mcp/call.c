@@ -259,7 +259,8 @@ static int call_with_schema(struct mcp_client *c, const struct mcp_call *call, s
                  .on_progress = call->on_progress,
                  .on_progress_arg = call->on_progress_arg,
                  .idle_timeout_ms = call->idle_timeout_ms,
-                 .absolute_timeout_ms = call->absolute_timeout_ms},
+                 .absolute_timeout_ms = call->absolute_timeout_ms,
+                 .sent = call->sent},
         .members = strbuf_str(&members),
         .answer_inputs = call->answer_inputs,
         .state = STRBUF(MAX_STATE_BYTES),
@@ -271,9 +272,6 @@ static int call_with_schema(struct mcp_client *c, const struct mcp_call *call, s
         strbuf_check(&v.state, "the state", err) < 0 ||
         strbuf_check(&v.responses, "the answers", err) < 0) {
         return -(int)err->code;
-    }
-    if (call->sent) {
-        *call->sent = true;
     }
     return converse(c, &v, ret, ret_outcome, ret_needs_input, err);
 }

@@ -124,6 +124,7 @@ struct mcp_exchange {
     void *on_progress_arg;
     int64_t idle_timeout_ms, absolute_timeout_ms; /* FIBER_FOREVER: none (subscriptions) */
     bool uncancellable;                           /* initialize */
+    bool *sent; /* set when the server may have got it; NULL: not asked for */
 
     int64_t active_us; /* when the idle time began anew */
     bool done;
@@ -175,6 +176,7 @@ struct request_spec {
     void (*on_progress)(void *arg, const struct mcp_progress *p);
     void *on_progress_arg;
     int64_t idle_timeout_ms, absolute_timeout_ms; /* 0: the client's */
+    bool *sent; /* set when the server may have got it; NULL: not asked for */
 };
 
 /* The answer: views of `text`. */

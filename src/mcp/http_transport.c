@@ -94,6 +94,7 @@ static int send_once(struct mcp_client *c, const struct http_send *send, struct 
         .idle_timeout_ms = send->total_timeout_ms,
         .total_timeout_ms = send->total_timeout_ms,
         .follow_redirects = true,
+        .sent = send->x ? send->x->sent : NULL,
         .once = true, /* what may be sent again is decided above, by what it does */
     };
     if (http_call_open(&call, ret, err) < 0) {

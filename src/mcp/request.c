@@ -14,6 +14,7 @@ static int ask_once(struct mcp_client *c, const struct request_spec *spec,
     x.name = spec->name;
     x.mirror = spec->mirror;
     x.requests = spec->requests ? spec->requests : x.requests;
+    x.sent = spec->sent;
     x.on_progress = spec->on_progress;
     x.on_progress_arg = spec->on_progress_arg;
     x.idle_timeout_ms = spec->idle_timeout_ms ? spec->idle_timeout_ms : x.idle_timeout_ms;
@@ -47,6 +48,9 @@ int client_request(struct mcp_client *c, const struct request_spec *spec,
         }
         /* Without a session nothing was done, so the request may always be sent again. */
         if (session_lost && sessions++ == 0) {
+            if (spec->sent) {
+                *spec->sent = false;
+            }
             continue;
         }
         if (unanswered && spec->repeatable && losses++ == 0) {

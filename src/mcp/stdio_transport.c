@@ -210,6 +210,9 @@ static int write_line(struct mcp_client *c, struct str message, struct err *err)
 }
 
 static int stdio_send(struct mcp_exchange *x, struct err *err) {
+    if (x->sent) {
+        *x->sent = true;
+    }
     return write_line(x->client, strbuf_str(&x->body), err);
 }
 

@@ -34,8 +34,9 @@ struct http_call {
     bool follow_redirects; /* at most 5, to the same origin or from http to https on the same host;
                               others are ERR_PROTOCOL. After 307 and 308 the method stays, else it
                               becomes GET without the body. */
-    bool once; /* what began to leave is not sent again, not even when a pooled connection was lost
-                  without an answer: ERR_UNAVAILABLE, and it may have been processed */
+    bool once;  /* what began to leave is not sent again, not even when a pooled connection was lost
+                   without an answer: ERR_UNAVAILABLE, and it may have been processed */
+    bool *sent; /* set when some of the request left; NULL: not asked for */
     const char *unix_socket; /* NULL: TCP */
 };
 

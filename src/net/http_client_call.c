@@ -435,6 +435,13 @@ static int perform_and_follow(struct http_reply *s, const struct http_call *call
     return rc;
 }
 
+static void note_sent(const struct http_reply *s, bool *sent) {
+    long bytes = 0;
+    if (sent && curl_easy_getinfo(s->transfer.easy, CURLINFO_REQUEST_SIZE, &bytes) == CURLE_OK) {
+        *sent = *sent || bytes > 0;
+    }
+}
+
 int http_call_open(const struct http_call *call, struct http_reply **ret, struct err *err) {
     size_t field_bytes = 0;
     fiber_point();
@@ -442,8 +449,10 @@ int http_call_open(const struct http_call *call, struct http_reply **ret, struct
         return -(int)err->code;
     }
     struct http_reply *s cleanup(http_reply_close_p) = reply_new(call, field_bytes);
-    if (perform_and_follow(s, call, err) < 0) {
-        return -(int)err->code;
+    int rc = perform_and_follow(s, call, err);
+    note_sent(s, call->sent);
+    if (rc < 0) {
+        return rc;
     }
     *ret = take(s);
     return 0;
