@@ -156,11 +156,11 @@ static int call_tool(struct making *m, struct tool_result *ret, struct err *err)
     fiber_timeout_start(&limit, tool->timeout_ms ? tool->timeout_ms : default_ms);
     int rc = tool->builtin ? call_builtin(m, ret, err) : call_remote(m, ret, err);
     fiber_timeout_stop(&limit);
-    if (rc == 0 && ret->content.n > TOOL_RESULT_MAX_BYTES) {
+    if (rc == 0 && !ret->is_blocks) {
         ret->content = str_utf8_head(ret->content, TOOL_RESULT_MAX_BYTES);
-        return ret->is_blocks ? err_set(err, ERR_LIMIT, "the result is larger than %d bytes",
-                                        TOOL_RESULT_MAX_BYTES)
-                              : 0;
+    } else if (rc == 0 && ret->content.n > TOOL_RESULT_MAX_BLOCKS_BYTES) {
+        return err_set(err, ERR_LIMIT, "the result is larger than %d bytes",
+                       TOOL_RESULT_MAX_BLOCKS_BYTES);
     }
     return rc;
 }
@@ -188,7 +188,9 @@ static void finish_failed(const struct making *m, const struct err *why) {
 }
 
 void pending_call_run(struct turn *t, struct pending_call *c) {
-    struct making m = {.t = t, .c = c, .arguments = c->edited.n ? c->edited : c->arguments};
+    struct str arguments = c->edited.n ? c->edited : c->arguments;
+    struct making m = {
+        .t = t, .c = c, .arguments = toolset_arguments(c->tool, arguments, &t->arena)};
     struct tool_result result = {0};
     struct err err;
     c->began = true;

@@ -58,7 +58,7 @@ void fake_saw_result(struct fake_conversation *c, struct str id, struct str name
 bool fake_saw_result_images(struct fake_conversation *c, size_t n);
 
 /* A tool of the request, with the rules that providers have for it. strict_arrays: each array needs
- * its items. */
+ * its items (OpenAI); else the keys of the properties are looked at (Anthropic). */
 int fake_tool(struct fake_conversation *c, struct str name, size_t max_name, const json_t *schema,
               bool strict_arrays, struct fake_problem *p);
 bool fake_has_tool(const struct fake_conversation *c, struct str name);

@@ -35,6 +35,19 @@ static bool is_array_of_nothing(const json_t *schema) {
     return str_eq(json_str(schema, "type"), STR("array")) && !json_object_get(schema, "items");
 }
 
+/* Anthropic looks at the keys of the root alone. */
+static bool has_bad_key(const json_t *schema) {
+    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    const char *key;
+    json_t *value;
+    json_object_foreach (json_object_get(schema, "properties"), key, value) {
+        if (!*key || strlen(key) > 64 || key[strspn(key, legal)]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int fake_tool(struct fake_conversation *c, struct str name, size_t max_name, const json_t *schema,
               bool strict_arrays, struct fake_problem *p) {
     if (!fake_is_name(name, max_name)) {
@@ -66,6 +79,12 @@ int fake_tool(struct fake_conversation *c, struct str name, size_t max_name, con
     if (strict_arrays && find(schema, is_array_of_nothing, 0)) {
         return fake_problem(p, 400, "invalid_request_error",
                             "Invalid schema for function '%.*s': array schema missing items.",
+                            STR_ARG(name));
+    }
+    if (!strict_arrays && has_bad_key(schema)) {
+        return fake_problem(p, 400, "invalid_request_error",
+                            "input_schema.properties of %.*s: Property keys should match pattern "
+                            "'^[a-zA-Z0-9_.-]{1,64}$'",
                             STR_ARG(name));
     }
     strbuf_add(&c->tool_names, name);
