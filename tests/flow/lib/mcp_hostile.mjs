@@ -6,17 +6,21 @@ const JSON_TYPE = { 'Content-Type': 'application/json' };
 const SSE_TYPE = { 'Content-Type': 'text/event-stream' };
 const CHUNK = 'x'.repeat(64 * 1024);
 
+const BURST = 16; // writes in a row
+
 /** Writes for ever, or `bytes`, at the reader's pace; server.sent says how much was taken. */
 function pour(res, server, next, bytes = Infinity) {
   let sent = 0;
   const more = () => {
-    while (!res.destroyed) {
-      if (sent >= bytes) return res.end('"}]}}');
+    for (let i = 0; i < BURST; i++) {
+      if (res.destroyed || res.closed || res.socket === null || res.socket?.destroyed) return;
+      if (sent >= bytes) { res.end('"}]}}'); return; }
       const piece = next(sent);
       sent += piece.length;
       server.sent += piece.length;
-      if (!res.write(piece)) return res.once('drain', more);
+      if (!res.write(piece)) { res.once('drain', more); return; }
     }
+    setImmediate(more); // so that a connection that broke is noticed
   };
   more();
 }
@@ -96,14 +100,7 @@ export const HOSTILE = {
   hugeHeaders: ({ req, server }) => {
     req.socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n');
     let n = 0;
-    const more = () => {
-      while (!req.socket.destroyed) {
-        const line = `X-Field-${n++}: ${CHUNK.slice(0, 4000)}\r\n`;
-        server.sent += line.length;
-        if (!req.socket.write(line)) return req.socket.once('drain', more);
-      }
-    };
-    more();
+    pour(req.socket, server, () => `X-Field-${n++}: ${CHUNK.slice(0, 4000)}\r\n`);
   },
   badHttp: ({ req }) => { req.socket.end('SSH-2.0-OpenSSH_9.2\r\n'); },
   unauthorized: ({ res }) => { json(res, { error: 'invalid_token' }, 401, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }); },

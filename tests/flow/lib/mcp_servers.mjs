@@ -109,7 +109,7 @@ export class McpServer {
     this.requests.push(record);
 
     const hostile = this.hostile[record.rpc?.method ?? req.method] ?? this.hostile['*'];
-    if (hostile && await hostile({ req, res, rpc: record.rpc, record, server: this }) !== false) return;
+    if (hostile && req.method !== 'HEAD' && await hostile({ req, res, rpc: record.rpc, record, server: this }) !== false) return;
     if (this.authorize && !this.authorize(req.headers)) {
       respond(res, 401, { error: 'unauthorized' }, { 'WWW-Authenticate': 'Bearer realm="test"' });
     } else if (req.method === 'POST') {
