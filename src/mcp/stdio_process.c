@@ -1,5 +1,6 @@
 #include "mcp/stdio_process.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ enum {
     MAX_NOISE_BYTES = 64 * 1024 * 1024, /* on standard error, without a word on the other */
     DRAIN_MS = 500,                     /* between the end of its output and its own */
     MAX_ENVIRONMENT = 256,
+    MAX_DESCRIPTORS = 65536,
 };
 
 enum { IN, OUT, ERR, PIPES };
@@ -309,6 +311,18 @@ static void environment_done(struct environment *e) {
     strbuf_done(&e->text);
 }
 
+/* What a library opened without marking it (libcurl's sockets) would be the program's too: it could
+ * read others' connections, and those we close would stay open. */
+static void keep_descriptors(void) {
+    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0) {
+        return;
+    }
+    long n = sysconf(_SC_OPEN_MAX); /* a kernel before 5.11 */
+    for (int fd = STDERR_FILENO + 1; fd < MIN(n, (long)MAX_DESCRIPTORS); fd++) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+}
+
 static int spawn(struct stdio_process *p, const struct stdio_options *o) {
     struct environment environment cleanup(environment_done) = {.text = STRBUF(0)};
     char **argv = mem_alloc((o->n_args + 2) * sizeof *argv);
@@ -334,6 +348,7 @@ static int spawn(struct stdio_process *p, const struct stdio_options *o) {
         .stdio_count = PIPES,
         .exit_cb = on_exit_status,
     };
+    keep_descriptors();
     int rc = uv_spawn(fiber_loop(), &p->process, &options);
     mem_free(argv);
     return rc;

@@ -159,6 +159,20 @@ TEST_FIBER(the_environment_is_minimal) {
     secret_free(path);
 }
 
+TEST_FIBER(a_process_gets_no_descriptor_of_ours) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct mcp_call_result result;
+    struct err err;
+    int ours = dup2(STDIN_FILENO, 77); /* unmarked, as a library leaves it */
+    struct mcp_client *c = client(
+        LEGACY(RESULT("{\"inherited\":'$(test -e /proc/$$/fd/77 && echo true || echo false)'}")));
+    struct mcp_call call = {.tool = STR("t"), .arguments = STR("{}")};
+    REQUIRE_OK(mcp_client_call(c, &call, &arena, &result, &err), &err);
+    CHECK_STR(result.json, "{\"inherited\":false}");
+    mcp_client_free(c);
+    close(ours);
+}
+
 TEST_FIBER(what_cannot_be_started_is_an_error) {
     struct err err;
     struct mcp_client_options o = {
