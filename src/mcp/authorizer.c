@@ -251,24 +251,19 @@ int grant_save(struct grant *g, struct err *err) {
     }
 }
 
-bool grant_client(const struct grant *g, const struct defined *server, struct str issuer,
-                  struct str redirect_uri, struct oauth_client *ret) {
-    const struct record_client *c = record_find_client(&g->record, issuer, redirect_uri);
-    if (server->client_id.n) {
-        *ret = (struct oauth_client){.id = server->client_id,
-                                     .secret = secret_dup(server->client_secret)};
-        /* How it proves itself was found out at the consent. */
-        ret->method = c && str_eq(c->client.id, server->client_id) ? c->client.method
-                      : server->client_secret                      ? OAUTH_CLIENT_SECRET_BASIC
-                                                                   : OAUTH_NONE;
-        return !server->issuer.n || str_eq(server->issuer, issuer);
-    }
+bool grant_client(const struct grant *g, struct str issuer, struct str client_id,
+                  struct oauth_client *ret) {
+    const struct defined *server = server_of(g);
+    const struct record_client *c = record_client_of(&g->record, issuer, client_id);
     if (!c) {
         return false;
     }
+    /* The operator's secret stands in the definition alone; users may not have it. */
+    bool own = str_eq(client_id, server->client_id) &&
+               (!server->issuer.n || str_eq(server->issuer, issuer));
     *ret = c->client;
-    ret->secret = secret_dup(c->client.secret);
-    return true;
+    ret->secret = secret_dup(own ? server->client_secret : c->client.secret);
+    return ret->secret || ret->method == OAUTH_NONE;
 }
 
 /* ---- telling the user ---- */
@@ -352,12 +347,10 @@ static bool superseded(struct grant *g) {
 }
 
 static int refresh_once(struct grant *g, struct err *err) {
-    const struct defined *server = server_of(g);
     struct arena arena cleanup(arena_done) = {0};
     struct oauth_client client cleanup(oauth_client_done) = {0};
     struct oauth_tokens tokens cleanup(oauth_tokens_done) = {0};
-    if (!grant_client(g, server, g->record.issuer, str_z(g->owner->redirect_uri), &client) ||
-        !str_eq(client.id, g->record.client_id)) {
+    if (!grant_client(g, g->record.issuer, g->record.client_id, &client)) {
         return err_set(err, ERR_FORBIDDEN, "the client that the token was given to is unknown");
     }
     const struct oauth_grant ask = {.issuer = g->record.issuer,
@@ -417,7 +410,7 @@ static int refresh(struct grant *g, struct err *err) {
         return give_up(g, err);
     }
     if (err->code == ERR_FORBIDDEN && !server_of(g)->client_id.n) {
-        record_drop_client(&g->record, g->record.issuer);
+        record_drop_client(&g->record, g->record.issuer, g->record.client_id);
         return give_up(g, err);
     }
     return err_prefix(err, "%s", g->server);

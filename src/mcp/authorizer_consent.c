@@ -64,43 +64,53 @@ static int discover(struct grant *g, const struct defined *server, struct arena 
 
 /* ---- who we are there ---- */
 
-static int find_client(struct grant *g, const struct defined *server,
+static int make_client(const struct authorizers *a, const struct defined *server,
                        const struct oauth_server *found, struct arena *arena,
                        struct oauth_client *ret, struct err *err) {
-    const struct authorizers *a = g->owner;
-    struct str redirect = str_z(a->redirect_uri);
-    struct oauth_client made cleanup(oauth_client_done) = {0};
     if (server->client_id.n) {
-        if (server->issuer.n && !str_eq(server->issuer, found->issuer)) {
-            return err_set(err, ERR_PROTOCOL,
-                           "%.*s names an authorization server that its client id is not for",
-                           STR_ARG(server->name));
-        }
-        made = (struct oauth_client){.id = server->client_id,
+        *ret = (struct oauth_client){.id = server->client_id,
                                      .method =
                                          oauth_method_choose(found, server->client_secret != NULL)};
-    } else if (grant_client(g, server, found->issuer, redirect, ret)) {
         return 0;
-    } else {
-        const struct oauth_identity me = {.name = STR("Adjutant"),
-                                          .redirect_uri = redirect,
-                                          .document_url = str_z(a->document_url)};
-        if (oauth_register(found, &me, arena, &made, err) < 0) {
-            return err_prefix(err, "%.*s", STR_ARG(server->name));
-        }
     }
-    record_put_client(&g->record, found->issuer, redirect, &made);
-    if (grant_save(g, err) < 0) {
+    const struct oauth_identity me = {.name = STR("Adjutant"),
+                                      .redirect_uri = str_z(a->redirect_uri),
+                                      .document_url = str_z(a->document_url)};
+    return oauth_register(found, &me, arena, ret, err) < 0
+               ? err_prefix(err, "%.*s", STR_ARG(server->name))
+               : 0;
+}
+
+/* The id of a client that can ask for consent now. */
+static int find_client(struct grant *g, const struct defined *server,
+                       const struct oauth_server *found, struct arena *arena, struct str *ret_id,
+                       struct err *err) {
+    struct str redirect = str_z(g->owner->redirect_uri);
+    struct oauth_client made cleanup(oauth_client_done) = {0},
+                             known cleanup(oauth_client_done) = {0};
+    if (server->client_id.n && server->issuer.n && !str_eq(server->issuer, found->issuer)) {
+        return err_set(err, ERR_PROTOCOL,
+                       "%.*s names an authorization server that its client id is not for",
+                       STR_ARG(server->name));
+    }
+    const struct record_client *c = record_find_client(&g->record, found->issuer, redirect);
+    bool wanted = c && (!server->client_id.n || str_eq(c->client.id, server->client_id));
+    if (wanted && grant_client(g, found->issuer, c->client.id, &known)) {
+        *ret_id = arena_str(arena, c->client.id);
+        return 0;
+    }
+    if (make_client(g->owner, server, found, arena, &made, err) < 0) {
         return -(int)err->code;
     }
-    (void)grant_client(g, server, found->issuer, redirect, ret);
-    return 0;
+    *ret_id = made.id;
+    record_put_client(&g->record, found->issuer, redirect, &made);
+    return grant_save(g, err);
 }
 
 /* ---- the state ---- */
 
 struct state {
-    struct str user, server, url, verifier, client_id, scope;
+    struct str user, server, url, verifier, client_id, redirect_uri, scope;
     struct oauth_server found; /* of it: resource, issuer, token_endpoint, iss_supported */
 };
 
@@ -112,6 +122,7 @@ static void write_state(const struct state *s, struct strbuf *out) {
     jsonw_kstr(&w, "url", s->url);
     jsonw_kstr(&w, "verifier", s->verifier);
     jsonw_kstr(&w, "client_id", s->client_id);
+    jsonw_kstr(&w, "redirect_uri", s->redirect_uri);
     jsonw_kstr(&w, "scope", s->scope);
     jsonw_kstr(&w, "resource", s->found.resource);
     jsonw_kstr(&w, "issuer", s->found.issuer);
@@ -141,6 +152,7 @@ static int read_state(const struct authorizers *a, struct str sealed, struct are
         .url = text(arena, object, "url"),
         .verifier = text(arena, object, "verifier"),
         .client_id = text(arena, object, "client_id"),
+        .redirect_uri = text(arena, object, "redirect_uri"),
         .scope = text(arena, object, "scope"),
         .found = {.resource = text(arena, object, "resource"),
                   .issuer = text(arena, object, "issuer"),
@@ -169,6 +181,7 @@ static int write_url(struct grant *g, const struct defined *server,
                                 .url = server->url,
                                 .verifier = str_z(pkce.verifier),
                                 .client_id = client_id,
+                                .redirect_uri = str_z(a->redirect_uri),
                                 .scope = scope,
                                 .found = *found};
     (void)strbuf_room(&plain, MAX_STATE_BYTES);
@@ -188,8 +201,8 @@ static int write_url(struct grant *g, const struct defined *server,
 
 static int make_url(struct grant *g, struct strbuf *ret, struct err *err) {
     struct arena arena cleanup(arena_done) = {0};
-    struct oauth_client client cleanup(oauth_client_done) = {0};
     const struct defined *server = authorizers_server(g->owner, str_z(g->server));
+    struct str client_id = STR_EMPTY;
     struct oauth_challenge challenge;
     struct oauth_server found;
     if (!oauth_url_valid(str_z(g->owner->redirect_uri), true)) {
@@ -197,10 +210,10 @@ static int make_url(struct grant *g, struct strbuf *ret, struct err *err) {
                        "ADJUTANT_PUBLIC_URL must be set to the https address of this instance");
     }
     if (grant_load(g, false, err) < 0 || discover(g, server, &arena, &challenge, &found, err) < 0 ||
-        find_client(g, server, &found, &arena, &client, err) < 0) {
+        find_client(g, server, &found, &arena, &client_id, err) < 0) {
         return -(int)err->code;
     }
-    return write_url(g, server, &found, &challenge, client.id, &arena, ret, err);
+    return write_url(g, server, &found, &challenge, client_id, &arena, ret, err);
 }
 
 int authorizers_url(struct authorizers *a, struct str user_id, struct str server,
@@ -249,16 +262,14 @@ static int exchange(struct grant *g, const struct defined *server, const struct 
     struct oauth_client client cleanup(oauth_client_done) = {0};
     struct oauth_tokens tokens cleanup(oauth_tokens_done) = {0};
     struct record *r = &g->record;
-    struct str redirect = str_z(g->owner->redirect_uri);
-    if (!grant_client(g, server, s->found.issuer, redirect, &client) ||
-        !str_eq(client.id, s->client_id)) {
+    if (!grant_client(g, s->found.issuer, s->client_id, &client)) {
         return err_set(err, ERR_CONFLICT, "the connection was changed meanwhile");
     }
     const struct oauth_grant ask = {.issuer = s->found.issuer,
                                     .token_endpoint = s->found.token_endpoint,
                                     .resource = s->found.resource,
                                     .client = &client};
-    if (oauth_exchange(&ask, code, s->verifier, redirect, &arena, &tokens, err) < 0) {
+    if (oauth_exchange(&ask, code, s->verifier, s->redirect_uri, &arena, &tokens, err) < 0) {
         return -(int)err->code;
     }
     struct str scope = tokens.scope.n ? tokens.scope : s->scope;

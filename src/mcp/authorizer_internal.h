@@ -37,12 +37,16 @@ void record_done(struct record *r); /* a zero-filled one is fine */
 /* What is not readable counts as absent: the user can consent again. */
 void record_read(struct str json, struct record *ret);
 void record_write(const struct record *r, struct strbuf *out);
+/* One that can be used for a new consent. */
 const struct record_client *record_find_client(const struct record *r, struct str issuer,
                                                struct str redirect_uri);
-/* Takes over client->secret; replaces the one of the same issuer, or the oldest. */
+const struct record_client *record_client_of(const struct record *r, struct str issuer,
+                                             struct str client_id);
+/* Takes over client->secret. Replaces what is there for the same issuer and redirect URI, else the
+ * oldest; never that of the tokens, which are worth nothing without it. */
 void record_put_client(struct record *r, struct str issuer, struct str redirect_uri,
                        struct oauth_client *client);
-void record_drop_client(struct record *r, struct str issuer);
+void record_drop_client(struct record *r, struct str issuer, struct str client_id);
 /* Takes over the tokens. What a refresh leaves out stays. */
 void record_put_tokens(struct record *r, struct oauth_tokens *tokens);
 void record_drop_tokens(struct record *r);
@@ -94,6 +98,6 @@ void grant_unlock_p(struct grant **g); /* NULL: not locked */
 /* With the lock: as the vault has it now; and back. */
 may_yield int grant_load(struct grant *g, bool even_if_fresh, struct err *err) must_check;
 may_yield int grant_save(struct grant *g, struct err *err) must_check;
-/* The client of the tokens at their authorization server; false: it is not known any more. */
-bool grant_client(const struct grant *g, const struct defined *server, struct str issuer,
-                  struct str redirect_uri, struct oauth_client *ret);
+/* A client of ours at an authorization server; false: it is not known any more. */
+bool grant_client(const struct grant *g, struct str issuer, struct str client_id,
+                  struct oauth_client *ret);

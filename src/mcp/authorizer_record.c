@@ -22,11 +22,25 @@ void record_done(struct record *r) {
 
 const struct record_client *record_find_client(const struct record *r, struct str issuer,
                                                struct str redirect_uri) {
-    for (size_t i = 0; i < r->n_clients; i++) {
+    for (size_t i = r->n_clients; i-- > 0;) {
         const struct record_client *c = &r->clients[i];
         bool over = c->client.secret_expires_us && c->client.secret_expires_us <= clock_now_us();
         if (str_eq(c->issuer, issuer) && str_eq(c->redirect_uri, redirect_uri) && !over) {
             return c;
+        }
+    }
+    return NULL;
+}
+
+static bool is_client(const struct record_client *c, struct str issuer, struct str client_id) {
+    return str_eq(c->issuer, issuer) && str_eq(c->client.id, client_id);
+}
+
+const struct record_client *record_client_of(const struct record *r, struct str issuer,
+                                             struct str client_id) {
+    for (size_t i = 0; i < r->n_clients; i++) {
+        if (is_client(&r->clients[i], issuer, client_id)) {
+            return &r->clients[i];
         }
     }
     return NULL;
@@ -38,9 +52,9 @@ static void drop_client_at(struct record *r, size_t i) {
     r->n_clients--;
 }
 
-void record_drop_client(struct record *r, struct str issuer) {
+void record_drop_client(struct record *r, struct str issuer, struct str client_id) {
     for (size_t i = r->n_clients; i-- > 0;) {
-        if (str_eq(r->clients[i].issuer, issuer)) {
+        if (is_client(&r->clients[i], issuer, client_id)) {
             drop_client_at(r, i);
         }
     }
@@ -48,9 +62,14 @@ void record_drop_client(struct record *r, struct str issuer) {
 
 void record_put_client(struct record *r, struct str issuer, struct str redirect_uri,
                        struct oauth_client *client) {
-    record_drop_client(r, issuer);
-    if (r->n_clients == RECORD_MAX_CLIENTS) {
-        drop_client_at(r, str_eq(r->clients[0].issuer, r->issuer) ? 1 : 0);
+    record_drop_client(r, issuer, client->id);
+    for (size_t i = r->n_clients; i-- > 0;) {
+        const struct record_client *c = &r->clients[i];
+        bool same = str_eq(c->issuer, issuer) && str_eq(c->redirect_uri, redirect_uri);
+        bool full = r->n_clients == RECORD_MAX_CLIENTS && i <= 1;
+        if ((same || full) && !is_client(c, r->issuer, r->client_id)) {
+            drop_client_at(r, i);
+        }
     }
     r->clients[r->n_clients++] = (struct record_client){
         .issuer = arena_str(&r->arena, issuer),

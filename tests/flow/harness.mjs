@@ -15,6 +15,7 @@ export { Adjutant, ADJUTANT, BACKENDS, EFFECTS, Fake, freePort, Postgres, scratc
 export { EventStream, begin, eventually, request, sleep, within } from './lib/http.mjs';
 export { checkEvents, TERMINAL, View, view } from './lib/agui.mjs';
 export { Socket } from './lib/socket.mjs';
+export { OAuthServer } from './lib/oauth_server.mjs';
 export { createUser, HOSTILE, McpServer, McpStdio, tools } from './lib/mcp_servers.mjs';
 
 after(killAll);

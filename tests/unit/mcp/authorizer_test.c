@@ -473,6 +473,33 @@ TEST_FIBER(a_registration_that_was_forgotten_is_made_anew) {
     stop();
 }
 
+TEST_FIBER(tokens_outlive_a_change_of_address) {
+    struct link link, other;
+    struct err err;
+    REQUIRE(start() && consent(ANN) && ask_link(ANN, &link));
+    authorizers_free(authorizers);
+    authorizers =
+        authorizers_new(&(struct authorizers_options){.public_url = STR("https://me.example")});
+    authorizers_define(authorizers,
+                       &(struct authorizer_server){.name = WIKI, .url = str_z(fakes.url)});
+    struct authorizer *a = authorizer_new(authorizers, ANN, WIKI);
+    CHECK_OK(refuse(a, "access-1", 401, "Bearer", &err), &err);
+    check_token(a, "access-2");
+    struct strbuf url cleanup(strbuf_done) = STRBUF(AUTHORIZER_MAX_URL_BYTES);
+    CHECK_OK(authorizers_url(authorizers, ANN, WIKI, &url, &err), &err);
+    snprintf(other.client, sizeof other.client, "%s",
+             oauth_fakes_parameter(strbuf_z(&url), "client_id"));
+    CHECK_STR(str_z(other.client), "client-2"); /* the old one may not come back to here */
+    CHECK_OK(refuse(a, "access-2", 401, "Bearer", &err), &err);
+    /* A link that was made before, taken back by whoever has the new address. */
+    CHECK_OK(come_back(&link, fakes.issuer, &err), &err);
+    CHECK_STR(str_z(oauth_fakes_parameter(fakes.as.form, "redirect_uri")),
+              "http://127.0.0.1:8080/oauth/callback");
+    check_token(a, "access-4");
+    authorizer_free(a);
+    stop();
+}
+
 TEST_FIBER(who_disconnects_during_a_refresh_stays_disconnected) {
     struct fiber_scope scope;
     REQUIRE(start() && consent(ANN));
