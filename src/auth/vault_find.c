@@ -1,13 +1,18 @@
 /* Which services a user has, remembered until their epoch counts up: most users have none of the
  * ones that are asked for at every turn. Names only; values are read anew each time. */
 #include "auth/vault_internal.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
 
+/* However quiet it was: who changed something may have died before it could tell. */
+enum { KNOWN_SECONDS = 60 };
+
 struct known_user {
     struct list by_age; /* the front one goes first */
     uint64_t epoch;
+    int64_t until_us;
     struct arena arena;
     struct str user_id;
     struct str *services;
@@ -50,6 +55,7 @@ static void remember(struct known_users *k, struct str user_id, uint64_t epoch,
     }
     u = mem_alloc(sizeof *u);
     u->epoch = epoch;
+    u->until_us = clock_mono_us() + KNOWN_SECONDS * INT64_C(1000000);
     u->user_id = arena_str(&u->arena, user_id);
     u->services = arena_alloc(&u->arena, n * sizeof *u->services);
     u->n = n;
@@ -86,7 +92,7 @@ int vault_find(struct vault *v, struct str user_id, struct str service, struct s
     fiber_point();
     uint64_t epoch = user_epoch(v->epochs, user_id);
     const struct known_user *u = map_get(&v->known->by_user, user_id);
-    if (!u || u->epoch != epoch) {
+    if (!u || u->epoch != epoch || clock_mono_us() >= u->until_us) {
         if (learn(v, user_id, epoch, err) < 0) {
             return -(int)err->code;
         }

@@ -6,10 +6,10 @@
 #include "graph/endpoints.h"
 
 static void print_model(const struct profile *p) {
-    const struct endpoints_request operator= {.profile = p, .allow_operator_llm = true};
+    const struct endpoints_request asker = {.profile = p, .allow_operator_llm = true};
     struct endpoints endpoints cleanup(endpoints_done) = {0};
     struct err err;
-    if (!p->llm_configured || endpoints_resolve(&operator, & endpoints, &err) < 0) {
+    if (!p->llm_configured || endpoints_resolve(&asker, &endpoints, &err) < 0) {
         printf("  model    none yet: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_BASE_URL\n");
     } else if (p->demo) {
         printf("  model    made up, for the demonstration; it knows nothing\n");

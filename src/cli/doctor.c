@@ -218,10 +218,10 @@ static void check_database(struct doctor *d) {
 /* ---- the provider ---- */
 
 static void check_provider(struct doctor *d) {
-    const struct endpoints_request operator= {.profile = d->profile, .allow_operator_llm = true};
+    const struct endpoints_request asker = {.profile = d->profile, .allow_operator_llm = true};
     struct endpoints endpoints cleanup(endpoints_done) = {0};
     struct err err;
-    if (!d->profile->llm_configured || endpoints_resolve(&operator, & endpoints, &err) < 0) {
+    if (!d->profile->llm_configured || endpoints_resolve(&asker, &endpoints, &err) < 0) {
         warn("model", "no provider is configured: nobody can chat");
         advise("set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_BASE_URL; or try 'make demo'");
         return;

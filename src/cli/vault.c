@@ -126,6 +126,9 @@ static int rotate(struct vault_call *call) {
         return fail(&err);
     }
     printf("%" PRId64 " credentials brought under the current key\n", tally.rotated);
+    if (tally.seen == 0) {
+        printf("None stands under another one. How to change the key: vault rotate --help\n");
+    }
     return tell_unreadable(&tally);
 }
 
@@ -140,7 +143,9 @@ static const struct cli_command vault_rotate_command = {
         "To change the key: give the new one to every server as CREDENTIALS_ENCRYPTION_KEY and\n"
         "the one before as CREDENTIALS_ENCRYPTION_KEY_OLD, restart them, and run this. What is\n"
         "read moves by itself meanwhile. Then the old key can go. Where servers are restarted one\n"
-        "by one, first make the new key known to all of them as CREDENTIALS_ENCRYPTION_KEY_OLD.",
+        "by one, first make the new key known to all of them as CREDENTIALS_ENCRYPTION_KEY_OLD.\n"
+        "Where the key is the file credentials.key, setting CREDENTIALS_ENCRYPTION_KEY is enough:\n"
+        "what the file encrypted can still be read.",
     .options = home_only,
     .n_options = ARRAY_LEN(home_only),
     .run = run_rotate,
