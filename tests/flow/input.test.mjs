@@ -48,7 +48,7 @@ const ROUTES = [
 const METHODS = {
   '/api/chat': ['POST'], '/api/threads': ['GET', 'POST'], '/api/threads/THREAD': ['GET', 'PATCH', 'DELETE'], '/api/threads/THREAD/cancel': ['POST'],
   '/api/threads/THREAD/checkpoints': ['GET'], '/api/threads/THREAD/fork': ['POST'], '/api/turns/x': ['GET'], '/api/turns/x/events': ['GET'],
-  '/api/turns/x/cancel': ['POST'], '/api/login': ['POST'], '/api/logout': ['POST'], '/api/me': ['GET'], '/api/models': ['GET'], '/api/usage': ['GET'],
+  '/api/turns/x/cancel': ['POST'], '/api/login': ['POST'], '/api/logout': ['POST'], '/api/me': ['GET'], '/api/credentials': ['GET'], '/api/credentials/x': ['PUT', 'DELETE'], '/api/models': ['GET'], '/api/usage': ['GET'],
   '/api/health': ['GET'], '/metrics': ['GET'], '/api/openapi.json': ['GET'], '/ws': ['GET'], '/agui': ['POST'], '/v1/models': ['GET'],
   '/v1/chat/completions': ['POST'], '/v1/responses': ['POST'],
 };
