@@ -7,14 +7,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mcp/authorizer_internal.h"
-#include "store/notifications.h"
 
 enum {
     EXPIRES_SOON_US = 30 * 1000000, /* a token is renewed this long before its end */
     LOCK_TIMEOUT_MS = 60 * 1000,
-    REREADS = 4, /* of the vault, when another process may have renewed the token */
-    REREAD_MS = 250,
     SAVES = 3,
+    SAVE_AGAIN_MS = 250,
     MAX_PLAIN_SERVICE = VAULT_MAX_SERVICE_BYTES - 8,
 };
 
@@ -178,20 +176,19 @@ void grant_unlock_p(struct grant **g) {
     }
 }
 
-static const struct defined *server_of(const struct grant *g) {
+const struct defined *grant_server(const struct grant *g) {
     return authorizers_server(g->owner, str_z(g->server));
 }
 
-static bool is_fresh(const struct grant *g) {
+bool grant_is_fresh(const struct grant *g) {
     return g->loaded && g->epoch == user_epoch(g->owner->epochs, str_z(g->user_id));
 }
 
-/* Tokens for what the server was before it was defined anew are no tokens for it. */
-static bool has_token(const struct grant *g) {
-    return g->record.access && !g->record.dead && str_eq(g->record.url, server_of(g)->url);
+bool grant_has_token(const struct grant *g) {
+    return g->record.access && !g->record.dead && str_eq(g->record.url, grant_server(g)->url);
 }
 
-static void save_if_possible(struct grant *g) {
+void grant_keep(struct grant *g) {
     struct err err;
     if (grant_save(g, &err) < 0) {
         log_error("mcp", "tokens are not stored server=%s: %s", g->server, err.msg);
@@ -204,15 +201,15 @@ int grant_load(struct grant *g, bool even_if_fresh, struct err *err) {
     struct secret *value cleanup(secret_free_p) = NULL;
     struct vault_entry entry;
     if (g->unsaved) {
-        save_if_possible(g); /* till then memory is what counts */
+        grant_keep(g); /* till then memory is what counts */
         return 0;
     }
-    if (is_fresh(g) && !even_if_fresh) {
+    if (grant_is_fresh(g) && !even_if_fresh) {
         return 0;
     }
     uint64_t epoch = user_epoch(a->epochs, str_z(g->user_id));
-    int rc =
-        vault_get(a->vault, str_z(g->user_id), server_of(g)->service, &value, &entry, &arena, err);
+    int rc = vault_get(a->vault, str_z(g->user_id), grant_server(g)->service, &value, &entry,
+                       &arena, err);
     if (rc < 0 && err->code != ERR_NOT_FOUND) {
         return err_prefix(err, "the tokens of %s", g->server);
     }
@@ -229,7 +226,7 @@ int grant_save(struct grant *g, struct err *err) {
     struct authorizers *a = g->owner;
     struct strbuf json cleanup(secret_strbuf_done) = STRBUF(RECORD_MAX_BYTES);
     const struct vault_entry entry = {
-        .service = server_of(g)->service,
+        .service = grant_server(g)->service,
         .scopes = g->record.scope,
         .expires_us = g->record.refresh ? 0 : g->record.expires_us,
     };
@@ -245,7 +242,7 @@ int grant_save(struct grant *g, struct err *err) {
             g->unsaved = false;
             return 0;
         }
-        if (i + 1 == SAVES || fiber_sleep(REREAD_MS) < 0) {
+        if (i + 1 == SAVES || fiber_sleep(SAVE_AGAIN_MS) < 0) {
             return -(int)err->code;
         }
     }
@@ -253,7 +250,7 @@ int grant_save(struct grant *g, struct err *err) {
 
 bool grant_client(const struct grant *g, struct str issuer, struct str client_id,
                   struct oauth_client *ret) {
-    const struct defined *server = server_of(g);
+    const struct defined *server = grant_server(g);
     const struct record_client *c = record_client_of(&g->record, issuer, client_id);
     if (!c) {
         return false;
@@ -266,219 +263,6 @@ bool grant_client(const struct grant *g, struct str issuer, struct str client_id
     return ret->secret || ret->method == OAUTH_NONE;
 }
 
-/* ---- telling the user ---- */
-
-/* Where the user renews or gives consent; falls back to words when the address would not fit. */
-static int ask_user(const struct grant *g, struct err *err, const char *what) {
-    const struct authorizers *a = g->owner;
-    struct strbuf plain cleanup(strbuf_done) = STRBUF(4096),
-                        link cleanup(strbuf_done) = STRBUF(4096);
-    struct err ignored, probe;
-    strbuf_addf(&plain, "%zu:%s%s", strlen(g->user_id), g->user_id, g->server);
-    strbuf_addf(&link, "%s/oauth/start?link=", a->public_url);
-    if (vault_seal(a->vault, "mcp link", strbuf_str(&plain), &link, &ignored) == 0) {
-        (void)err_set(&probe, ERR_UNAUTHORIZED, "%s %s: open %s", g->server, what, strbuf_z(&link));
-        if (str_ends(str_z(probe.msg), strbuf_str(&link))) {
-            *err = probe;
-            return -ERR_UNAUTHORIZED;
-        }
-    }
-    return err_set(err, ERR_UNAUTHORIZED, "%s %s: connect it under Connections at %s", g->server,
-                   what, a->public_url);
-}
-
-static int ask_to_connect(const struct grant *g, struct err *err) {
-    return ask_user(g, err,
-                    g->record.dead ? "needs your permission again" : "needs your permission");
-}
-
-/* The id keeps it to one for each consent, in however many processes this is found out. */
-static void notify_expired(const struct grant *g) {
-    struct arena arena cleanup(arena_done) = {0};
-    struct err err;
-    const struct notification n = {
-        .id = arena_printf(&arena, "oauth-expired:%s", g->record.grant.z),
-        .message = arena_printf(&arena,
-                                "The connection to %s has expired. Connect it again to go on "
-                                "using it.",
-                                g->server),
-        .priority = STR("high"),
-    };
-    if (notification_add(g->owner->db, str_z(g->user_id), &n, &err) < 0) {
-        log_error("mcp", "a notification is lost server=%s: %s", g->server, err.msg);
-    }
-}
-
-/* The notification first: if what follows is lost, it is all found out again. */
-static int give_up(struct grant *g, struct err *err) {
-    log_info("mcp", "an authorization has ended server=%s", g->server);
-    notify_expired(g);
-    record_drop_tokens(&g->record);
-    g->record.dead = true;
-    save_if_possible(g);
-    return ask_to_connect(g, err);
-}
-
-/* ---- renewing ---- */
-
-/* While we asked, the user may have disconnected or consented anew: then that counts. */
-static bool superseded(struct grant *g) {
-    struct arena arena cleanup(arena_done) = {0};
-    struct secret *value cleanup(secret_free_p) = NULL;
-    struct record now = {0};
-    struct vault_entry entry;
-    struct err err;
-    if (is_fresh(g)) {
-        return false;
-    }
-    if (vault_get(g->owner->vault, str_z(g->user_id), server_of(g)->service, &value, &entry, &arena,
-                  &err) == 0) {
-        record_read(secret_reveal(value), &now);
-    } else if (err.code != ERR_NOT_FOUND) {
-        return false;
-    }
-    if (str_eq(id_str(&now.grant), id_str(&g->record.grant))) {
-        record_done(&now);
-        return false;
-    }
-    record_done(&g->record);
-    g->record = now;
-    return true;
-}
-
-static int refresh_once(struct grant *g, struct err *err) {
-    struct arena arena cleanup(arena_done) = {0};
-    struct oauth_client client cleanup(oauth_client_done) = {0};
-    struct oauth_tokens tokens cleanup(oauth_tokens_done) = {0};
-    if (!grant_client(g, g->record.issuer, g->record.client_id, &client)) {
-        return err_set(err, ERR_FORBIDDEN, "the client that the token was given to is unknown");
-    }
-    const struct oauth_grant ask = {.issuer = g->record.issuer,
-                                    .token_endpoint = g->record.token_endpoint,
-                                    .resource = g->record.resource,
-                                    .client = &client};
-    if (oauth_refresh(&ask, g->record.refresh, &arena, &tokens, err) < 0) {
-        return -(int)err->code;
-    }
-    if (superseded(g)) {
-        return has_token(g) ? 0 : ask_to_connect(g, err);
-    }
-    record_put_tokens(&g->record, &tokens);
-    save_if_possible(g);
-    return 0;
-}
-
-/* Another process may have been quicker with the same refresh token, and is about to store what it
- * got. */
-static bool renewed_elsewhere(struct grant *g) {
-    struct secret *used cleanup(secret_free_p) = secret_dup(g->record.refresh);
-    struct err err;
-    for (int i = 0; i < REREADS; i++) {
-        if (grant_load(g, true, &err) == 0 && has_token(g) &&
-            !str_eq(secret_reveal(g->record.refresh), secret_reveal(used))) {
-            return true;
-        }
-        if (fiber_sleep(REREAD_MS) < 0) {
-            break;
-        }
-    }
-    return false;
-}
-
-static int refresh(struct grant *g, struct err *err) {
-    struct secret *refused cleanup(secret_free_p) = secret_dup(g->record.access);
-    if (grant_load(g, true, err) < 0) {
-        return -(int)err->code;
-    }
-    if (!has_token(g)) {
-        return ask_to_connect(g, err);
-    }
-    if (!str_eq(secret_reveal(g->record.access), secret_reveal(refused))) {
-        return 0;
-    }
-    if (!g->record.refresh) {
-        return give_up(g, err);
-    }
-    int rc = refresh_once(g, err);
-    if (rc == 0 || (rc == -ERR_UNAUTHORIZED && has_token(g) && renewed_elsewhere(g))) {
-        return 0;
-    }
-    if (!has_token(g)) {
-        return ask_to_connect(g, err); /* the user has disconnected meanwhile */
-    }
-    if (err->code == ERR_UNAUTHORIZED) {
-        return give_up(g, err);
-    }
-    if (err->code == ERR_FORBIDDEN && !server_of(g)->client_id.n) {
-        record_drop_client(&g->record, g->record.issuer, g->record.client_id);
-        return give_up(g, err);
-    }
-    return err_prefix(err, "%s", g->server);
-}
-
-/* On a fiber of its own, which holds the lock: callers that leave cost nobody the new token, which
- * the server gives out only once. */
-static void refresh_main(void *arg) {
-    struct grant *g = arg;
-    fiber_shield_enter();
-    g->ended_well = refresh(g, &g->ended) == 0;
-    fiber_shield_leave();
-    g->round++;
-    grant_unlock(g);
-    grant_unref(g);
-}
-
-/* How the refresh ended that others, or we, waited for. */
-static int ended(const struct grant *g, struct err *err) {
-    if (g->ended_well) {
-        return 0;
-    }
-    *err = g->ended;
-    return -(int)err->code;
-}
-
-static int start_refresh(struct grant *g, struct err *err) {
-    g->refs++;
-    if (fiber_spawn(&g->owner->refreshes, "oauth refresh", refresh_main, g, NULL, err) < 0) {
-        grant_unlock(g);
-        grant_unref(g);
-        return -(int)err->code;
-    }
-    return 0;
-}
-
-/* 0: there is another token than `used`. Called without the lock; round: g->round when the caller
- * began, so that it shares in a failure of a refresh that it waited for. */
-static int renew(struct grant *g, const struct secret *used, uint64_t round, struct err *err) {
-    if (grant_lock(g, err) < 0) {
-        return -(int)err->code;
-    }
-    if (grant_load(g, false, err) < 0) {
-        grant_unlock(g);
-        return -(int)err->code;
-    }
-    bool has = has_token(g);
-    if (!has || !str_eq(secret_reveal(g->record.access), secret_reveal(used))) {
-        grant_unlock(g);
-        return has ? 0 : ask_to_connect(g, err);
-    }
-    if (g->round != round && !g->ended_well) {
-        grant_unlock(g);
-        return ended(g, err);
-    }
-    round = g->round;
-    if (start_refresh(g, err) < 0) {
-        return -(int)err->code;
-    }
-    while (g->round == round) {
-        int rc = fiber_wait(&g->unlocked, LOCK_TIMEOUT_MS);
-        if (rc < 0) {
-            return err_set(err, (enum err_code) - rc, "waiting for a new token of %s", g->server);
-        }
-    }
-    return ended(g, err);
-}
-
 /* ---- what a client asks ---- */
 
 struct authorizer {
@@ -486,7 +270,7 @@ struct authorizer {
 };
 
 static int load_quickly(struct grant *g, struct err *err) {
-    if (is_fresh(g) && !g->unsaved) {
+    if (grant_is_fresh(g) && !g->unsaved) {
         return 0;
     }
     if (grant_lock(g, err) < 0) {
@@ -507,14 +291,15 @@ static int hook_token(void *arg, struct secret **ret, struct err *err) {
     if (load_quickly(g, err) < 0) {
         return -(int)err->code;
     }
-    if (has_token(g) && g->record.refresh && expires_before(g, clock_now_us() + EXPIRES_SOON_US)) {
+    if (grant_has_token(g) && g->record.refresh &&
+        expires_before(g, clock_now_us() + EXPIRES_SOON_US)) {
         struct secret *used cleanup(secret_free_p) = secret_dup(g->record.access);
-        if (renew(g, used, round, err) < 0 && err->code != ERR_UNAUTHORIZED &&
+        if (grant_renew(g, used, round, err) < 0 && err->code != ERR_UNAUTHORIZED &&
             expires_before(g, clock_now_us())) {
             return -(int)err->code;
         }
     }
-    *ret = has_token(g) ? secret_dup(g->record.access) : NULL;
+    *ret = grant_has_token(g) ? secret_dup(g->record.access) : NULL;
     return 0;
 }
 
@@ -533,9 +318,9 @@ static int want_more(struct grant *g, const struct oauth_challenge *challenge, s
     if (!str_eq(wanted, r->wanted) || (!had_it && r->step_ups)) {
         record_set(r, &r->wanted, wanted);
         r->step_ups = had_it ? r->step_ups : 0;
-        save_if_possible(g); /* without it, the server is asked again after the consent */
+        grant_keep(g); /* without it, the server is asked again after the consent */
     }
-    return ask_user(g, err, "needs further permissions");
+    return grant_ask_user(g, err, "needs further permissions");
 }
 
 static void remember(struct grant *g, const struct oauth_challenge *challenge) {
@@ -560,14 +345,14 @@ static int hook_challenged(void *arg, const struct secret *used, int status,
     if (load_quickly(g, err) < 0) {
         return -(int)err->code;
     }
-    if (!has_token(g)) {
-        return ask_to_connect(g, err);
+    if (!grant_has_token(g)) {
+        return grant_ask_to_connect(g, err);
     }
     if (!used || !str_eq(secret_reveal(used), secret_reveal(g->record.access))) {
         return 0;
     }
     if (status != 403) {
-        return renew(g, used, round, err);
+        return grant_renew(g, used, round, err);
     }
     if (!str_eq(challenge.error, STR("insufficient_scope"))) {
         return err_set(err, ERR_UNAUTHORIZED, "%s does not permit this", g->server);
@@ -603,7 +388,7 @@ int authorizer_look(struct authorizer *a, struct authorizer_state *ret, struct e
     if (load_quickly(g, err) < 0) {
         return -(int)err->code;
     }
-    *ret = (struct authorizer_state){.connected = has_token(g), .expired = g->record.dead};
+    *ret = (struct authorizer_state){.connected = grant_has_token(g), .expired = g->record.dead};
     if (ret->connected) {
         ret->grant = g->record.grant;
     }

@@ -1,6 +1,6 @@
-/* What the files of authorizer.h share: authorizer.c (who has tokens, and renews them once for
- * all), authorizer_consent.c (the user's way to the server and back), authorizer_record.c (what
- * stands in the vault). */
+/* What the files of authorizer.h share: authorizer.c (who has tokens), authorizer_renew.c (one
+ * refresh for all), authorizer_consent.c (the user's way to the server and back),
+ * authorizer_record.c (what stands in the vault). */
 #pragma once
 #include "base/map.h"
 #include "mcp/authorizer.h"
@@ -101,3 +101,21 @@ may_yield int grant_save(struct grant *g, struct err *err) must_check;
 /* A client of ours at an authorization server; false: it is not known any more. */
 bool grant_client(const struct grant *g, struct str issuer, struct str client_id,
                   struct oauth_client *ret);
+
+/* ---- one grant, further ---- */
+
+const struct defined *grant_server(const struct grant *g);
+/* Loaded, and nothing of the user has changed since. */
+bool grant_is_fresh(const struct grant *g);
+/* Tokens for what the server was before it was defined anew are no tokens for it. */
+bool grant_has_token(const struct grant *g);
+/* Saves as soon as it can be: till then memory is what counts. */
+may_yield void grant_keep(struct grant *g);
+
+/* ERR_UNAUTHORIZED, always: "<server> <what>: open <link>". */
+int grant_ask_user(const struct grant *g, struct err *err, const char *what);
+int grant_ask_to_connect(const struct grant *g, struct err *err);
+/* 0: there is another token than `used`. Called without the lock; round: g->round when the caller
+ * began, so that it shares in a failure of a refresh that it waited for. */
+may_yield int grant_renew(struct grant *g, const struct secret *used, uint64_t round,
+                          struct err *err) must_check;
