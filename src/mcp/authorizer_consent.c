@@ -138,7 +138,7 @@ static struct str text(struct arena *arena, const json_t *object, const char *ke
 static int read_state(const struct authorizers *a, struct str sealed, struct arena *arena,
                       struct state *ret, struct err *err) {
     struct strbuf plain cleanup(secret_strbuf_done) = STRBUF(MAX_STATE_BYTES);
-    json_t *object cleanup(oauth_json_wipe_p) = NULL;
+    json_auto_t *object = NULL;
     (void)strbuf_room(&plain, MAX_STATE_BYTES);
     if (vault_unseal(a->vault, state_purpose, sealed, AUTHORIZER_STATE_AGE_S, &plain, err) < 0 ||
         json_read(strbuf_str(&plain), &object, err) < 0) {

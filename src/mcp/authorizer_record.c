@@ -128,7 +128,7 @@ static void read_client(struct record *r, const json_t *value) {
 }
 
 void record_read(struct str json, struct record *ret) {
-    json_t *object cleanup(oauth_json_wipe_p) = NULL;
+    json_auto_t *object = NULL;
     const json_t *client;
     struct record r = {0};
     struct err err;

@@ -19,8 +19,6 @@ void oauth_form_encode(struct strbuf *out, struct str value);
 may_yield int oauth_fetch(struct str url, const char *content_type, struct str body,
                           const struct secret *authorization, int *ret_status,
                           struct strbuf *ret_body, struct err *err) must_check;
-/* Frees a tree whose strings were secret. */
-void oauth_json_wipe_p(json_t **tree);
 
 /* RFC 7523: a signed assertion of who the client is; key: PEM, P-256. */
 int oauth_jwt_sign(struct str key_pem, struct str client_id, struct str audience,

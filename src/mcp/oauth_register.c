@@ -72,7 +72,7 @@ static enum oauth_method method_to_ask_for(const struct oauth_server *server) {
 static int read_registration(struct str text, const struct oauth_server *server,
                              enum oauth_method asked, struct arena *arena, struct oauth_client *ret,
                              struct err *err) {
-    json_t *answer cleanup(oauth_json_wipe_p) = NULL;
+    json_auto_t *answer = NULL;
     if (json_read(text, &answer, err) < 0) {
         err->code = ERR_PROTOCOL;
         return err_prefix(err, "the registration's answer");

@@ -8,33 +8,6 @@ enum { MAX_FORM_BYTES = 64 * 1024, MAX_EXPIRES_S = 10 * 365 * 86400 };
 #define FORM_TYPE "application/x-www-form-urlencoded"
 #define JWT_BEARER STR("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 
-/* ---- wiping ---- */
-
-static void wipe_tree(json_t *value) {
-    const char *key;
-    json_t *child;
-    size_t i;
-    if (json_is_string(value)) {
-        secret_wipe((char *)json_string_value(value), json_string_length(value));
-    } else if (json_is_object(value)) {
-        json_object_foreach (value, key, child) {
-            wipe_tree(child);
-        }
-    } else {
-        json_array_foreach (value, i, child) {
-            wipe_tree(child);
-        }
-    }
-}
-
-void oauth_json_wipe_p(json_t **tree) {
-    if (*tree) {
-        wipe_tree(*tree);
-        json_decref(*tree);
-        *tree = NULL;
-    }
-}
-
 void oauth_tokens_done(struct oauth_tokens *t) {
     secret_free(take(t->access));
     secret_free(take(t->refresh));
@@ -145,7 +118,7 @@ static int ask(const struct oauth_grant *g, struct strbuf *form, struct arena *a
                struct oauth_tokens *ret, struct err *err) {
     struct strbuf body cleanup(secret_strbuf_done) = STRBUF(OAUTH_MAX_DOCUMENT_BYTES);
     struct secret *authorization cleanup(secret_free_p) = NULL;
-    json_t *answer cleanup(oauth_json_wipe_p) = NULL;
+    json_auto_t *answer = NULL;
     struct err unread;
     int status;
     (void)strbuf_room(&body, OAUTH_MAX_DOCUMENT_BYTES - 1); /* growing would leave copies behind */

@@ -1,4 +1,5 @@
 /* What is read of turns and threads, events, usage, keys and sessions. */
+#include "store/notifications.h"
 #include "store_fixture.h"
 
 static const char *const nine = "123456789"; /* a message of it has 37 bytes */
@@ -384,4 +385,54 @@ BOTH_BACKENDS(sessions_end_by_time_and_with_their_key) {
     }
     CHECK_FAILS(session_get(f.db, STR("many2"), 20, &f.arena, &row, &f.err), &f.err, ERR_NOT_FOUND);
     CHECK_OK(session_get(f.db, STR("many3"), 20, &f.arena, &row, &f.err), &f.err);
+}
+
+/* ---- notifications ---- */
+
+static void notify(struct fixture *f, const char *id, const char *message) {
+    const struct notification n = {.id = str_z(id), .message = str_z(message)};
+    CHECK_OK(notification_add(f->db, ME, &n, &f->err), &f->err);
+}
+
+static void check_notifications(struct fixture *f, bool read, size_t max, const char *want) {
+    struct strbuf all cleanup(strbuf_done) = STRBUF(256);
+    struct notification *rows = NULL;
+    struct str before_id = STR_EMPTY;
+    int64_t before_us = 0;
+    size_t n = 0;
+    do {
+        CHECK_OK(notification_list(f->db, ME, read, before_us, before_id, max, &f->arena, &rows, &n,
+                                   &f->err),
+                 &f->err);
+        for (size_t i = 0; i < n; i++) {
+            strbuf_add(&all, rows[i].message);
+            CHECK((rows[i].read_us > 0) == read && rows[i].created_us > 0);
+            CHECK_STR(rows[i].priority, "normal");
+            before_us = rows[i].created_us;
+            before_id = rows[i].id;
+        }
+    } while (n == max);
+    CHECK_STR(strbuf_str(&all), want);
+}
+
+BOTH_BACKENDS(notifications_are_told_once_and_read_by_their_user) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct notification *rows = NULL;
+    size_t n = 1;
+    REQUIRE(fixture_open(&f, backend));
+    notify(&f, "a", "1");
+    notify(&f, "b", "2");
+    notify(&f, "a", "again");
+    notify(&f, "c", "3");
+    check_notifications(&f, false, 2, "321");
+    check_notifications(&f, true, 2, "");
+    CHECK_OK(notification_read(f.db, ME, STR("b"), &f.err), &f.err);
+    CHECK_OK(notification_read(f.db, ME, STR("b"), &f.err), &f.err);
+    CHECK_FAILS(notification_read(f.db, ME, STR("x"), &f.err), &f.err, ERR_NOT_FOUND);
+    CHECK_FAILS(notification_read(f.db, OTHER, STR("a"), &f.err), &f.err, ERR_NOT_FOUND);
+    check_notifications(&f, false, 1, "31");
+    check_notifications(&f, true, 1, "2");
+    CHECK_OK(notification_list(f.db, OTHER, false, 0, STR_EMPTY, 10, &f.arena, &rows, &n, &f.err),
+             &f.err);
+    CHECK_INT(n, 0);
 }
