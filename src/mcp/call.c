@@ -186,15 +186,39 @@ static int converse(struct mcp_client *c, struct conversation *v, struct request
 
 /* ---- tools/call ---- */
 
+/* A page the user must visit first: nobody can find it from the message alone. */
+static void add_urls(struct strbuf *out, struct str data) {
+    struct scan s = scan_begin(scan_get(data, "elicitations"));
+    struct str one;
+    bool first = true;
+    if (!scan_open(&s, '[')) {
+        return;
+    }
+    while (scan_element(&s, &first, &one)) {
+        struct arena arena cleanup(arena_done) = {0};
+        struct str url, json = scan_get(one, "url");
+        if (json.p && scan_text(&arena, json, &url)) {
+            strbuf_addc(out, '\n');
+            strbuf_add(out, url);
+        }
+    }
+}
+
 static struct str error_as_result(struct arena *arena, const struct rpc_message *m) {
-    struct strbuf out cleanup(strbuf_done) = STRBUF(MCP_MAX_RESULT_BYTES * 2);
+    struct strbuf text cleanup(strbuf_done) = STRBUF(MCP_MAX_RESULT_BYTES);
+    /* Escaping makes six characters of one at worst. */
+    struct strbuf out cleanup(strbuf_done) = STRBUF(MCP_MAX_RESULT_BYTES * 6 + 256);
     struct jsonw w = jsonw_begin(&out);
+    strbuf_add(&text, m->error_message);
+    if (m->error_code == RPC_URL_ELICITATION_REQUIRED) {
+        add_urls(&text, m->error_data);
+    }
     jsonw_object(&w);
     jsonw_key(&w, "content");
     jsonw_array(&w);
     jsonw_object(&w);
     jsonw_kstrz(&w, "type", "text");
-    jsonw_kstr(&w, "text", m->error_message);
+    jsonw_kstr(&w, "text", strbuf_str(&text));
     jsonw_end_object(&w);
     jsonw_end_array(&w);
     jsonw_kbool(&w, "isError", true);

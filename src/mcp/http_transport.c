@@ -36,10 +36,24 @@ static void add_modern(struct fields *f, const struct mcp_exchange *x, struct ar
     }
 }
 
+/* What the protocol itself sets: a configured one beside it would make the message ambiguous. */
+static bool is_ours(const char *name) {
+    static const char *const ours[] = {"Accept", "Content-Type", "Last-Event-ID",
+                                       "MCP-Protocol-Version", "Mcp-Session-Id"};
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        if (str_eq_nocase(str_z(name), str_z(ours[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add_fields(struct fields *f, struct mcp_client *c, const struct http_send *send,
                        const struct secret *bearer, struct arena *arena) {
     for (size_t i = 0; i < c->o.n_headers; i++) {
-        add(f, c->headers[i].name, secret_reveal(c->headers[i].value));
+        if (!is_ours(c->headers[i].name)) {
+            add(f, c->headers[i].name, secret_reveal(c->headers[i].value));
+        }
     }
     if (bearer) {
         add(f, "Authorization", secret_reveal(bearer));

@@ -298,11 +298,14 @@ TEST_FIBER(progress_is_told_and_wrong_messages_are_skipped) {
 
 static void answer_error(struct script *s, struct raw_connection *c,
                          const struct script_request *r) {
-    (void)s;
     if (script_modern(c, r)) {
         return;
     }
-    if (script_is(r, "tools/call")) {
+    if (script_is(r, "tools/call") && s->counter) {
+        script_json(c, "200 OK", JSON_TYPE, r->id,
+                    "\"error\":{\"code\":-32042,\"message\":\"visit\",\"data\":{\"elicitations\":["
+                    "{\"mode\":\"url\",\"url\":\"https:\\/\\/a.example\"},{}]}}");
+    } else if (script_is(r, "tools/call")) {
         script_json(c, "400 Bad Request", JSON_TYPE, r->id,
                     "\"error\":{\"code\":-32602,\"message\":\"no tool \\\"x\\\"\"}");
     } else {
@@ -630,6 +633,43 @@ TEST_FIBER(changes_are_told_once) {
     }
     fiber_sleep(400);
     CHECK_INT(script.counter, 1);
+    mcp_client_free(c);
+    script_end();
+}
+
+static void answer_subscribed(struct script *s, struct raw_connection *c,
+                              const struct script_request *r) {
+    if (script_is(r, "server/discover")) {
+        script_result(c, r,
+                      "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],"
+                      "\"capabilities\":{\"tools\":{\"listChanged\":true}}}");
+        return;
+    }
+    CHECK_STR(r->method, "subscriptions/listen");
+    CHECK_STR(scan_get(scan_get(r->params, "notifications"), "toolsListChanged"), "true");
+    raw_writez(c, STREAM_HEAD);
+    script_event(c, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\","
+                    "\"params\":{\"notifications\":{\"toolsListChanged\":true}}}");
+    script_event(c, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}");
+    if (script_count("subscriptions/listen") == 1) {
+        s->hang_up = true; /* it comes again, after a while */
+    } else {
+        raw_wait_hang_up(c);
+    }
+}
+
+TEST_FIBER(changes_are_subscribed_to_and_again_when_the_stream_ends) {
+    struct err err;
+    script_begin(answer_subscribed);
+    struct mcp_client_options o = script_options();
+    o.on_tools_changed = count_change;
+    struct mcp_client *c = mcp_client_new(&o);
+    CHECK_OK(mcp_client_connect(c, &err), &err);
+    while (script.counter < 2 && fiber_wait(&script.server.changed, 10000) != -ERR_TIMEOUT) {
+    }
+    CHECK_INT(script.counter, 2);
+    CHECK_INT(script_count("subscriptions/listen"), 2);
+    CHECK_INT(script_count("GET"), 0);
     mcp_client_free(c);
     script_end();
 }
