@@ -33,6 +33,18 @@ void llm_content_text(const json_t *content, struct strbuf *out) {
     }
 }
 
+void llm_describe_images(const json_t *content, struct strbuf *out) {
+    size_t i, n = 0;
+    json_t *block;
+    json_array_foreach (content, i, block) {
+        n += str_eq(llm_block_type(block), STR("image"));
+    }
+    if (n) {
+        strbuf_addf(out, "%s(%zu image%s, which this model cannot see)", out->n ? "\n" : "", n,
+                    n == 1 ? "" : "s");
+    }
+}
+
 /* ---- plain messages, without parsing ---- */
 
 static const char user_start[] = "{\"role\":\"user\"",

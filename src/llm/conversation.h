@@ -41,6 +41,8 @@ bool llm_conversation_next(struct llm_conversation *c, struct llm_sent_message *
 struct str llm_block_type(const json_t *block);
 /* The text of a tool's result or a message: text blocks joined with line ends. */
 void llm_content_text(const json_t *content, struct strbuf *out);
+/* What a blind model is told of a result's images; nothing when there are none. */
+void llm_describe_images(const json_t *content, struct strbuf *out);
 bool llm_is_blank(struct str text); /* nothing but white space */
 /* A tool's description and schema for a provider. */
 struct llm_tool_form llm_tool_form(const struct llm_tool *tool, enum llm_dialect dialect);

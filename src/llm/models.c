@@ -85,12 +85,25 @@ static const struct llm_model models[] = {
     {"openai", "o3", 200000, 100000, 20000, 5000, 20000, 80000, .traits = EFFORT},
     {"openai", "o4-mini", 200000, 100000, 11000, 2750, 11000, 44000, .traits = EFFORT},
 
-    {"ollama", "gpt-oss", 131072, 32768, .traits = LLM_TAKES_THINK},
-    {"ollama", "qwen3-coder", 32768, 16384},
-    {"ollama", "qwen3", 32768, 16384, .traits = LLM_TAKES_THINK},
-    {"ollama", "deepseek-r1", 32768, 16384, .traits = LLM_TAKES_THINK},
-    {"ollama", "deepseek-v3-1", 32768, 16384, .traits = LLM_TAKES_THINK},
+    {"openai", "gpt-3-5", 16385, 4096, 5000, 5000, 5000, 15000, .traits = LLM_BLIND},
+    {"openai", "o3-mini", 200000, 100000, 11000, 5500, 11000, 44000, .traits = EFFORT | LLM_BLIND},
+    {"openai", "gpt-oss", 131072, 32768, -1, -1, -1, -1, .traits = LLM_BLIND},
+    {"openai", "deepseek", 128000, 16384, -1, -1, -1, -1, .traits = LLM_BLIND},
+
+    {"ollama", "gpt-oss", 131072, 32768, .traits = LLM_TAKES_THINK | LLM_BLIND},
+    {"ollama", "qwen3-coder", 32768, 16384, .traits = LLM_BLIND},
+    {"ollama", "qwen3-vl", 32768, 16384, .traits = LLM_TAKES_THINK},
+    {"ollama", "qwen3", 32768, 16384, .traits = LLM_TAKES_THINK | LLM_BLIND},
+    {"ollama", "deepseek", 32768, 8192, .traits = LLM_BLIND},
+    {"ollama", "deepseek-r1", 32768, 16384, .traits = LLM_TAKES_THINK | LLM_BLIND},
+    {"ollama", "deepseek-v3-1", 32768, 16384, .traits = LLM_TAKES_THINK | LLM_BLIND},
     {"ollama", "magistral", 32768, 16384, .traits = LLM_TAKES_THINK},
+    {"ollama", "llama3", 32768, 8192, .traits = LLM_BLIND},
+    {"ollama", "llama3-1", 32768, 8192, .traits = LLM_BLIND},
+    {"ollama", "llama3-2", 32768, 8192, .traits = LLM_BLIND},
+    {"ollama", "llama3-2-vision", 32768, 8192},
+    {"ollama", "llama3-3", 32768, 8192, .traits = LLM_BLIND},
+    {"ollama", "qwen2-5-coder", 32768, 8192, .traits = LLM_BLIND},
 };
 
 /* Of models that no row fits: others than Claude are served in Anthropic's format too. */

@@ -43,10 +43,14 @@ static void add_image_urls(const json_t *content, struct strbuf *text) {
     }
 }
 
-static void write_content(struct jsonw *w, const json_t *content) {
+static void write_content(struct jsonw *w, const json_t *content, bool blind) {
     struct strbuf text cleanup(strbuf_done) = STRBUF(w->out->max);
     llm_content_text(content, &text);
-    add_image_urls(content, &text);
+    if (blind) {
+        llm_describe_images(content, &text);
+    } else {
+        add_image_urls(content, &text);
+    }
     jsonw_kstr(w, "content", strbuf_str(&text));
 }
 
@@ -54,7 +58,7 @@ static void write_user(struct jsonw *w, const struct llm_sent_message *message) 
     bool open = false;
     jsonw_object(w);
     jsonw_kstrz(w, "role", "user");
-    write_content(w, message->content);
+    write_content(w, message->content, false);
     write_images(w, message->content, &open);
     end_images(w, open);
     jsonw_end_object(w);
@@ -79,7 +83,7 @@ static void write_thinking(struct jsonw *w, const json_t *content) {
 static void write_assistant(struct jsonw *w, const struct llm_sent_message *message) {
     jsonw_object(w);
     jsonw_kstrz(w, "role", "assistant");
-    write_content(w, message->content);
+    write_content(w, message->content, false);
     if (message->running) {
         write_thinking(w, message->content);
     }
@@ -119,7 +123,7 @@ static void write_result_images(struct jsonw *w, const struct llm_sent_message *
     }
 }
 
-static void write_results(struct jsonw *w, const struct llm_sent_message *message) {
+static void write_results(struct jsonw *w, const struct llm_sent_message *message, bool blind) {
     for (size_t i = 0; i < message->n_calls; i++) {
         const json_t *result = message->calls[i].result;
         jsonw_object(w);
@@ -127,18 +131,22 @@ static void write_results(struct jsonw *w, const struct llm_sent_message *messag
         jsonw_kstr(w, "tool_name", message->calls[i].name);
         jsonw_kstr(w, "tool_call_id", message->calls[i].id);
         if (result) {
-            write_content(w, json_object_get(result, "content"));
+            write_content(w, json_object_get(result, "content"), blind);
         } else {
             jsonw_kstrz(w, "content", LLM_NO_RESULT);
         }
         jsonw_end_object(w);
     }
-    write_result_images(w, message);
+    if (!blind) {
+        write_result_images(w, message);
+    }
 }
 
-static void write_messages(struct jsonw *w, const struct llm_request *r) {
+static void write_messages(struct jsonw *w, const struct llm_endpoint *e,
+                           const struct llm_request *r) {
     struct llm_conversation c cleanup(llm_conversation_done);
     struct llm_sent_message message;
+    bool blind = llm_model_find(e->provider, e->model)->traits & LLM_BLIND;
     jsonw_key(w, "messages");
     jsonw_array(w);
     llm_system_message(w, r);
@@ -148,7 +156,7 @@ static void write_messages(struct jsonw *w, const struct llm_request *r) {
             jsonw_raw(w, message.plain);
         } else if (message.assistant) {
             write_assistant(w, &message);
-            write_results(w, &message);
+            write_results(w, &message, blind);
         } else {
             write_user(w, &message);
         }
@@ -186,7 +194,7 @@ static int write_body(const struct llm_endpoint *e, const struct llm_request *r,
         jsonw_kbool(&w, "think", r->reasoning);
     }
     llm_function_tools(&w, r, LLM_DIALECT_OLLAMA);
-    write_messages(&w, r);
+    write_messages(&w, e, r);
     jsonw_key(&w, "options");
     jsonw_object(&w);
     jsonw_kint(&w, "num_ctx", context_for(e, r, out->n));

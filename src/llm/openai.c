@@ -141,30 +141,41 @@ static void write_result_images(struct jsonw *w, const struct llm_sent_message *
     }
 }
 
+static void write_result_text(struct jsonw *w, const json_t *content, bool blind) {
+    struct strbuf text cleanup(strbuf_done) = STRBUF(w->out->max);
+    llm_content_text(content, &text);
+    if (blind) {
+        llm_describe_images(content, &text);
+    }
+    jsonw_kstr(w, "content", text.n ? strbuf_str(&text) : STR("(no text)"));
+}
+
 /* Results are text only; their images follow in a message of the user. */
-static void write_results(struct jsonw *w, const struct llm_sent_message *message) {
+static void write_results(struct jsonw *w, const struct llm_sent_message *message, bool blind) {
     for (size_t i = 0; i < message->n_calls; i++) {
         const json_t *result = message->calls[i].result;
         jsonw_object(w);
         jsonw_kstrz(w, "role", "tool");
         jsonw_kstr(w, "tool_call_id", message->calls[i].id);
         if (result) {
-            write_content_text(w, json_object_get(result, "content"), "(no text)");
+            write_result_text(w, json_object_get(result, "content"), blind);
         } else {
             jsonw_kstrz(w, "content", LLM_NO_RESULT);
         }
         jsonw_end_object(w);
     }
-    write_result_images(w, message);
+    if (!blind) {
+        write_result_images(w, message);
+    }
 }
 
 static void write_message(struct jsonw *w, const struct llm_sent_message *message,
-                          bool with_reasoning) {
+                          bool with_reasoning, bool blind) {
     if (message->plain.p) {
         jsonw_raw(w, message->plain);
     } else if (message->assistant) {
         write_assistant(w, message, with_reasoning);
-        write_results(w, message);
+        write_results(w, message, blind);
     } else {
         jsonw_object(w);
         jsonw_kstrz(w, "role", "user");
@@ -183,12 +194,13 @@ static void write_messages(struct jsonw *w, const struct llm_endpoint *e,
     struct llm_conversation c cleanup(llm_conversation_done);
     struct llm_sent_message message;
     bool with_reasoning = !is_openai_itself(e);
+    bool blind = llm_model_find(e->provider, e->model)->traits & LLM_BLIND;
     jsonw_key(w, "messages");
     jsonw_array(w);
     llm_system_message(w, r);
     llm_conversation_begin(&c, r);
     while (llm_conversation_next(&c, &message)) {
-        write_message(w, &message, with_reasoning);
+        write_message(w, &message, with_reasoning, blind);
     }
     jsonw_end_array(w);
 }

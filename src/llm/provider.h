@@ -101,6 +101,8 @@ enum llm_model_trait {
     LLM_TAKES_EFFORT = 1 << 5,   /* OpenAI: reasoning_effort */
     LLM_NO_EFFORT_WITH_TOOLS = 1 << 6, /* OpenAI: tools only with reasoning_effort "none" */
     LLM_TAKES_THINK = 1 << 7,          /* Ollama: knows "think" */
+    LLM_BLIND = 1 << 8, /* images are refused: those of results, which stay in the conversation,
+                           are described instead */
 };
 
 struct llm_model {

@@ -112,7 +112,7 @@ static void add_tools(struct asking *a) {
 TEST(each_provider_gets_the_conversation_in_its_own_format) {
     json_auto_t *conversation = load_json("conversation.json");
     for (size_t i = 0; i < ARRAY_LEN(provider_names); i++) {
-        static const char *const models[] = {"claude-sonnet-5-5", "deepseek-chat", "llama3.2"};
+        static const char *const models[] = {"claude-sonnet-5-5", "qwen-vl-max", "llama4"};
         struct asking a cleanup(asking_done);
         char name[64];
         size_t k;
@@ -338,6 +338,52 @@ TEST(ollama_models_are_asked_to_think_where_they_know_the_word) {
         struct asking c cleanup(asking_done);
         ask_model(&c, "ollama", "http://127.0.0.1:9", others[i], true, false);
         CHECK_MEMBER(&c, "think", NULL_JSON);
+    }
+}
+
+/* The text of the result with two images, as the model is sent it; the request may have no image.
+ */
+static void blind_model_reads(const char *provider, const char *model, const char *want) {
+    struct asking a cleanup(asking_done);
+    begin_asking(&a, provider, "http://127.0.0.1:9", model);
+    add_text(&a, "{\"role\":\"user\",\"content\":\"look\"}");
+    add_text(&a, "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_call\",\"id\":\"c1\","
+                 "\"name\":\"look\",\"arguments\":\"{}\"}]}");
+    add_text(&a, "{\"role\":\"tool\",\"content\":[{\"type\":\"text\",\"text\":\"seen:\"},"
+                 "{\"type\":\"image\",\"media_type\":\"image/png\",\"data\":\"AAAA\"},"
+                 "{\"type\":\"image\",\"url\":\"https://example.com/a.png\"}],"
+                 "\"tool_call_id\":\"c1\",\"name\":\"look\"}");
+    REQUIRE(ask(&a));
+    const json_t *messages = json_object_get(a.tree, "messages");
+    CHECK_STR(json_str(json_array_get(messages, 2), "content"), want);
+    CHECK_INT(json_array_size(messages), 3);
+    CHECK(str_find(strbuf_str(&a.body), STR("AAAA")) == SIZE_MAX);
+}
+
+TEST(images_of_results_are_described_to_models_that_do_not_see) {
+    static const char want[] = "seen:\n(2 images, which this model cannot see)";
+    blind_model_reads("openai", "deepseek-chat", want);
+    blind_model_reads("ollama", "llama3.2:3b", want);
+}
+
+TEST(each_provider_gets_its_own_form_of_a_tool) {
+    static const char *const places[] = {"input_schema", "parameters", "parameters"};
+    for (size_t i = 0; i < ARRAY_LEN(provider_names); i++) {
+        struct asking a cleanup(asking_done);
+        struct llm_tool tool = {.name = STR("t"), .description = STR("all"), .schema = STR("{}")};
+        tool.forms[LLM_DIALECT_ANTHROPIC].schema = STR("{\"for\":\"anthropic\"}");
+        tool.forms[LLM_DIALECT_OPENAI].schema = STR("{\"for\":\"openai\"}");
+        tool.forms[LLM_DIALECT_OPENAI].description = STR("openai");
+        begin_asking(&a, provider_names[i], "http://127.0.0.1:9", "some-model");
+        add_text(&a, "{\"role\":\"user\",\"content\":\"x\"}");
+        a.request.tools = &tool;
+        a.request.n_tools = 1;
+        REQUIRE(ask(&a));
+        const json_t *sent = json_array_get(json_object_get(a.tree, "tools"), 0);
+        sent = i == 0 ? sent : json_object_get(sent, "function");
+        CHECK_STR(json_str(sent, "description"), i == 1 ? "openai" : "all");
+        struct str who = json_str(json_object_get(sent, places[i]), "for");
+        CHECK_STR(who.p ? who : STR_EMPTY, i == 2 ? "" : provider_names[i]);
     }
 }
 

@@ -42,7 +42,8 @@ TEST(models_are_found_by_the_longest_prefix) {
         {&llm_openai, "gpt-50", ""},
         {&llm_openai, "claude-opus-5-5", ""},
         {&llm_ollama, "qwen3:8b", "qwen3"},
-        {&llm_ollama, "llama3.2", ""},
+        {&llm_ollama, "llama3.2-vision:11b", "llama3-2-vision"},
+        {&llm_ollama, "phi4", ""},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const struct llm_model *m = llm_model_find(cases[i].provider, str_z(cases[i].model));
