@@ -188,9 +188,9 @@ bool grant_has_token(const struct grant *g) {
     return g->record.access && !g->record.dead && str_eq(g->record.url, grant_server(g)->url);
 }
 
-void grant_keep(struct grant *g) {
+void grant_keep(struct grant *g, struct str actor) {
     struct err err;
-    if (grant_save(g, &err) < 0) {
+    if (grant_save(g, actor, &err) < 0) {
         log_error("mcp", "tokens are not stored server=%s: %s", g->server, err.msg);
     }
 }
@@ -201,7 +201,7 @@ int grant_load(struct grant *g, bool even_if_fresh, struct err *err) {
     struct secret *value cleanup(secret_free_p) = NULL;
     struct vault_entry entry;
     if (g->unsaved) {
-        grant_keep(g); /* till then memory is what counts */
+        grant_keep(g, STR_EMPTY); /* till then memory is what counts */
         return 0;
     }
     if (grant_is_fresh(g) && !even_if_fresh) {
@@ -222,13 +222,14 @@ int grant_load(struct grant *g, bool even_if_fresh, struct err *err) {
     return 0;
 }
 
-int grant_save(struct grant *g, struct err *err) {
+int grant_save(struct grant *g, struct str actor, struct err *err) {
     struct authorizers *a = g->owner;
     struct strbuf json cleanup(secret_strbuf_done) = STRBUF(RECORD_MAX_BYTES);
     const struct vault_entry entry = {
         .service = grant_server(g)->service,
         .scopes = g->record.scope,
         .expires_us = g->record.refresh ? 0 : g->record.expires_us,
+        .actor = actor,
     };
     (void)strbuf_room(&json, RECORD_MAX_BYTES);
     record_write(&g->record, &json);
@@ -318,7 +319,7 @@ static int want_more(struct grant *g, const struct oauth_challenge *challenge, s
     if (!str_eq(wanted, r->wanted) || (!had_it && r->step_ups)) {
         record_set(r, &r->wanted, wanted);
         r->step_ups = had_it ? r->step_ups : 0;
-        grant_keep(g); /* without it, the server is asked again after the consent */
+        grant_keep(g, STR_EMPTY); /* without it, the server is asked again after the consent */
     }
     return grant_ask_user(g, err, "needs further permissions");
 }

@@ -104,7 +104,7 @@ static int find_client(struct grant *g, const struct defined *server,
     }
     *ret_id = made.id;
     record_put_client(&g->record, found->issuer, redirect, &made);
-    return grant_save(g, err);
+    return grant_save(g, STR_EMPTY, err);
 }
 
 /* ---- the state ---- */
@@ -309,7 +309,7 @@ static int finish(struct grant *g, const struct defined *server, const struct st
     }
     memcpy(g->record.finished, digest, sizeof digest);
     log_info("mcp", "a user has connected a server server=%s", g->server);
-    return grant_save(g, err);
+    return grant_save(g, str_z(g->user_id), err);
 }
 
 static int check_callback(const struct state *s, const struct defined *server,

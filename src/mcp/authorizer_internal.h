@@ -95,9 +95,10 @@ void grant_unref_p(struct grant **g);
 may_yield int grant_lock(struct grant *g, struct err *err) must_check;
 void grant_unlock(struct grant *g);
 void grant_unlock_p(struct grant **g); /* NULL: not locked */
-/* With the lock: as the vault has it now; and back. */
+/* With the lock: as the vault has it now; and back. actor: for the audit trail; empty: a change
+ * that nobody made, as renewing is. */
 may_yield int grant_load(struct grant *g, bool even_if_fresh, struct err *err) must_check;
-may_yield int grant_save(struct grant *g, struct err *err) must_check;
+may_yield int grant_save(struct grant *g, struct str actor, struct err *err) must_check;
 /* A client of ours at an authorization server; false: it is not known any more. */
 bool grant_client(const struct grant *g, struct str issuer, struct str client_id,
                   struct oauth_client *ret);
@@ -110,7 +111,7 @@ bool grant_is_fresh(const struct grant *g);
 /* Tokens for what the server was before it was defined anew are no tokens for it. */
 bool grant_has_token(const struct grant *g);
 /* Saves as soon as it can be: till then memory is what counts. */
-may_yield void grant_keep(struct grant *g);
+may_yield void grant_keep(struct grant *g, struct str actor);
 
 /* ERR_UNAUTHORIZED, always: "<server> <what>: open <link>". */
 int grant_ask_user(const struct grant *g, struct err *err, const char *what);

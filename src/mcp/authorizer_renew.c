@@ -59,7 +59,7 @@ static int give_up(struct grant *g, struct err *err) {
     notify_expired(g);
     record_drop_tokens(&g->record);
     g->record.dead = true;
-    grant_keep(g);
+    grant_keep(g, STR("system"));
     return grant_ask_to_connect(g, err);
 }
 
@@ -108,7 +108,7 @@ static int refresh_once(struct grant *g, struct err *err) {
         return grant_has_token(g) ? 0 : grant_ask_to_connect(g, err);
     }
     record_put_tokens(&g->record, &tokens);
-    grant_keep(g);
+    grant_keep(g, STR_EMPTY);
     return 0;
 }
 

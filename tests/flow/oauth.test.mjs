@@ -155,6 +155,8 @@ eachBackend('oauth', (start, backend) => {
 
     await consent(await link(ann, 'wiki'), 'ann-at-as');
     await reaches(ann, 'wiki', 'ready');
+    const trail = (await g.query("SELECT actor FROM audit WHERE user_id = 'ann' AND subject = 'mcp:wiki' ORDER BY created_at")).map(([actor]) => actor);
+    assert.deepEqual(trail, ['ann', 'system', 'ann'], 'consent, its end, consent; nobody does a renewal');
   });
 
   test('whoever disconnects is forgotten', async () => {
