@@ -38,12 +38,20 @@ void *cache_get(struct cache *c, struct str key) {
     return e->value;
 }
 
+size_t cache_count(const struct cache *c) {
+    return map_count(&c->by_key);
+}
+
+void cache_drop_oldest(struct cache *c) {
+    forget(c, list_entry(c->by_age.next, struct entry, by_age));
+}
+
 void cache_put(struct cache *c, struct str key, void *value) {
     struct entry *e = map_get(&c->by_key, key);
     if (e) {
         forget(c, e);
-    } else if (map_count(&c->by_key) >= c->max) {
-        forget(c, list_entry(c->by_age.next, struct entry, by_age));
+    } else if (cache_count(c) >= c->max) {
+        cache_drop_oldest(c);
     }
     e = mem_alloc(sizeof *e + key.n);
     e->value = value;

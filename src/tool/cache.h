@@ -16,3 +16,5 @@ void cache_done(struct cache *c);
 void *cache_get(struct cache *c, struct str key); /* NULL: absent */
 /* Takes the value; drops the one that was there. */
 void cache_put(struct cache *c, struct str key, void *value);
+size_t cache_count(const struct cache *c);
+void cache_drop_oldest(struct cache *c); /* there is one */

@@ -108,6 +108,16 @@ static void name_tools(struct catalog *c, const struct tool_registry *registry) 
     }
 }
 
+static size_t list_bytes(const struct mcp_tools *list) {
+    size_t bytes = adapted_list_of(list)->arena.total_bytes;
+    for (size_t i = 0; i < list->n; i++) {
+        const struct mcp_tool *t = &list->tools[i];
+        bytes += sizeof *t + t->name.n + t->title.n + t->description.n + t->input_schema.n +
+                 t->output_schema.n;
+    }
+    return bytes;
+}
+
 static void hold_sources(struct catalog *c, const struct catalog_source *sources, size_t n) {
     c->n_sources = n;
     c->sources = arena_alloc(&c->arena, n * sizeof *c->sources);
@@ -115,6 +125,7 @@ static void hold_sources(struct catalog *c, const struct catalog_source *sources
         c->sources[i] = sources[i];
         c->sources[i].server = arena_str(&c->arena, sources[i].server);
         mcp_tools_ref(sources[i].tools);
+        c->bytes += list_bytes(sources[i].tools);
     }
 }
 
@@ -140,6 +151,7 @@ struct catalog *catalog_new(const struct tool_registry *registry,
         c->sources[i].n_pinned = 0;
     }
     name_tools(c, registry);
+    c->bytes += c->arena.total_bytes;
     return c;
 }
 

@@ -33,6 +33,7 @@ struct catalog {
     struct map by_name;             /* -> struct catalog_tool */
     struct catalog_source *sources; /* their lists are held */
     size_t n_sources;
+    size_t bytes;               /* about what it keeps in memory, its lists included */
     struct search_index *index; /* of all tools, by their place; NULL: nobody searched yet */
 };
 

@@ -86,12 +86,16 @@ static int get_rules(struct toolbox *b, struct str user_id, struct user_rules **
 
 /* ---- catalogues and offers ---- */
 
-static void drop_catalog(void *catalog) {
-    catalog_unref(catalog);
-}
-
 static void drop_offer(void *offer) {
     offer_unref(offer);
+}
+
+static void drop_shelf(void *shelf) {
+    struct shelf *s = shelf;
+    s->box->bytes -= s->catalog->bytes;
+    cache_done(&s->offers);
+    catalog_unref(s->catalog);
+    mem_free(s);
 }
 
 static void add_to_key(struct strbuf *key, const struct catalog_source *s) {
@@ -105,34 +109,43 @@ static void add_to_key(struct strbuf *key, const struct catalog_source *s) {
     strbuf_addc(key, '\n');
 }
 
-static struct catalog *get_catalog(struct toolbox *b, const struct catalog_source *sources,
-                                   size_t n) {
+/* The new one stays even if it is too large alone: the turn at hand needs it. */
+static struct shelf *add_shelf(struct toolbox *b, struct str key, struct catalog *catalog) {
+    struct shelf *s = mem_alloc(sizeof *s);
+    *s = (struct shelf){.box = b, .catalog = catalog};
+    cache_init(&s->offers, TOOLBOX_OFFERS, drop_offer);
+    b->bytes += catalog->bytes;
+    while (cache_count(&b->shelves) && b->bytes > TOOLBOX_CATALOG_BYTES) {
+        cache_drop_oldest(&b->shelves);
+    }
+    cache_put(&b->shelves, key, s);
+    return s;
+}
+
+static struct shelf *get_shelf(struct toolbox *b, const struct catalog_source *sources, size_t n) {
     struct strbuf key cleanup(strbuf_done) = STRBUF(SIZE_MAX / 2);
     strbuf_addc(&key, '=');
     for (size_t i = 0; i < n; i++) {
         add_to_key(&key, &sources[i]);
     }
-    struct catalog *c = cache_get(&b->catalogs, strbuf_str(&key));
-    if (!c) {
-        c = catalog_new(b->options.registry, sources, n);
-        cache_put(&b->catalogs, strbuf_str(&key), c);
-    }
-    return c;
+    struct shelf *s = cache_get(&b->shelves, strbuf_str(&key));
+    return s ? s : add_shelf(b, strbuf_str(&key), catalog_new(b->options.registry, sources, n));
 }
 
-static struct offer *get_offer(struct toolbox *b, struct catalog *c, const bool *usable,
+/* Held for the caller. */
+static struct offer *get_offer(struct shelf *s, const bool *usable,
                                const struct user_rules *rules) {
     struct strbuf key cleanup(strbuf_done) = STRBUF(1024);
-    strbuf_addf(&key, "%p ", (void *)c);
-    for (size_t i = 0; i < c->n_sources; i++) {
+    strbuf_addc(&key, '=');
+    for (size_t i = 0; i < s->catalog->n_sources; i++) {
         strbuf_addc(&key, usable[i] ? '1' : '0');
     }
     strbuf_addc(&key, ' ');
     strbuf_add(&key, rules->digest);
-    struct offer *o = cache_get(&b->offers, strbuf_str(&key));
+    struct offer *o = cache_get(&s->offers, strbuf_str(&key));
     if (!o) {
-        o = offer_new(c, usable, &rules->policies);
-        cache_put(&b->offers, strbuf_str(&key), o);
+        o = offer_new(s->catalog, usable, &rules->policies);
+        cache_put(&s->offers, strbuf_str(&key), o);
     }
     o->refs++;
     return o;
@@ -182,7 +195,7 @@ int toolbox_offer(struct toolbox *b, struct str user_id, struct str skill, int64
     for (size_t i = 0; i < n; i++) {
         usable[i] = bridges_skill_uses(b->options.bridges, skill, sources[i].server);
     }
-    *ret = get_offer(b, get_catalog(b, sources, n), usable, rules);
+    *ret = get_offer(get_shelf(b, sources, n), usable, rules);
     return 0;
 }
 
@@ -238,15 +251,13 @@ struct toolbox *toolbox_new(const struct toolbox_options *options) {
     struct toolbox *b = mem_alloc(sizeof *b);
     b->options = *options;
     cache_init(&b->rules, TOOLBOX_USERS, rules_unref);
-    cache_init(&b->catalogs, TOOLBOX_CATALOGS, drop_catalog);
-    cache_init(&b->offers, TOOLBOX_OFFERS, drop_offer);
+    cache_init(&b->shelves, TOOLBOX_CATALOGS, drop_shelf);
     return b;
 }
 
 void toolbox_free(struct toolbox *b) {
     if (b) {
-        cache_done(&b->offers);
-        cache_done(&b->catalogs);
+        cache_done(&b->shelves);
         cache_done(&b->rules);
         mem_free(b);
     }

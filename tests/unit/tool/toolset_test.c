@@ -361,3 +361,24 @@ TEST_FIBER(large_tools_are_searched_for_too) {
     toolset_found_read(h.set, STR("a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11"));
     CHECK(shows(&h, "a11") && shows(&h, "a4") && !shows(&h, "a3"));
 }
+
+/* ---- bounds ---- */
+
+TEST_FIBER(lists_that_change_for_ever_are_not_kept_for_ever) {
+    struct house h cleanup(house_done) = {0};
+    static char large[60000];
+    memset(large, 'x', sizeof large);
+    add_server("alpha", list_new("a", 1));
+    REQUIRE_OK(house_open(&h, ""), &h.err);
+    for (int i = 0; i < 60; i++) {
+        char prefix[16];
+        mcp_tools_unref(world.servers[0].tools);
+        snprintf(prefix, sizeof prefix, "b%d_", i);
+        world.servers[0].tools = list_new(prefix, 100);
+        for (size_t k = 0; k < 100; k++) {
+            world.servers[0].tools->tools[k].output_schema = (struct str){large, sizeof large};
+        }
+        REQUIRE_OK(house_open(&h, ""), &h.err);
+    }
+    CHECK(lists_alive > 1 && lists_alive <= 13); /* 64 MiB of 6 MB each, and the one in use */
+}
