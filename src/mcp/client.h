@@ -72,8 +72,9 @@ struct mcp_client_options {
     size_t n_env;
     /* both */
     struct mcp_requests requests;
-    void (*on_tools_changed)(
-        void *arg); /* the server said so, or its list's time is up; debounced */
+    /* The server said so, or its list's time is up; debounced. On the loop's stack: it only notes
+     * it and wakes whoever lists again. */
+    void (*on_tools_changed)(void *arg);
     void *on_tools_changed_arg;
     int64_t connect_timeout_ms;  /* [10,000] until the era is known and a session stands */
     int64_t idle_timeout_ms;     /* [60,000] of a call, started anew by progress */
@@ -121,6 +122,7 @@ struct mcp_call {
     struct str input_schema;    /* of the tool, for mirrored headers; empty: none */
     struct str idempotency_key; /* goes into _meta; empty: none */
     bool repeatable;            /* may be sent again after a loss without an answer */
+    /* Until the call returns, on a fiber that reads for it: must not yield. */
     void (*on_progress)(void *arg, const struct mcp_progress *p);
     void *on_progress_arg;
     const struct mcp_requests *requests; /* instead of the client's own for this call; or NULL */
