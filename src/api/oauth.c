@@ -180,13 +180,11 @@ int handle_oauth_start(struct call *c, struct err *err) {
 }
 
 static int read_callback(struct call *c, struct authorizer_callback *ret, struct err *err) {
-    *ret = (struct authorizer_callback){STR_EMPTY, STR_EMPTY, STR_EMPTY, STR_EMPTY, STR_EMPTY};
+    *ret = (struct authorizer_callback){STR_EMPTY, STR_EMPTY, STR_EMPTY, STR_EMPTY};
     return call_query(c, "code", MAX_CODE_BYTES, &ret->code, err) < 0 ||
                    call_query(c, "state", MAX_STATE_BYTES, &ret->state, err) < 0 ||
                    call_query(c, "iss", MAX_WORD_BYTES, &ret->iss, err) < 0 ||
-                   call_query(c, "error", MAX_WORD_BYTES, &ret->error, err) < 0 ||
-                   call_query(c, "error_description", MAX_CODE_BYTES, &ret->error_description,
-                              err) < 0
+                   call_query(c, "error", MAX_WORD_BYTES, &ret->error, err) < 0
                ? -(int)err->code
                : 0;
 }

@@ -331,7 +331,6 @@ static void remember(struct grant *g, const struct oauth_challenge *challenge) {
         .resource_metadata = arena_str(&g->challenge_arena, challenge->resource_metadata),
         .scope = arena_str(&g->challenge_arena, challenge->scope),
         .error = STR_EMPTY,
-        .error_description = STR_EMPTY,
     };
 }
 

@@ -79,9 +79,10 @@ struct authorizer_visit {
 int authorizers_open_link(const struct authorizers *a, struct str link, struct arena *arena,
                           struct authorizer_visit *ret, struct err *err) must_check;
 
-/* The callback's parameters; empty when absent. */
+/* The callback's parameters; empty when absent. What it says beyond the code of an error is not
+ * passed on: anybody can have written it. */
 struct authorizer_callback {
-    struct str code, state, iss, error, error_description;
+    struct str code, state, iss, error;
 };
 /* Exchanges the code and stores what it gives. *ret is set as soon as the state is known to be
  * ours, also on failure; before that it is empty. ERR_INVALID: the state is not ours, too old, or

@@ -32,8 +32,8 @@ enum {
 /* ---- what a 401 or 403 says ---- */
 
 struct oauth_challenge {
-    bool bearer;                                                   /* there is a Bearer challenge */
-    struct str resource_metadata, scope, error, error_description; /* empty: absent */
+    bool bearer;                                /* there is a Bearer challenge */
+    struct str resource_metadata, scope, error; /* empty: absent */
 };
 /* The Bearer challenge of a WWW-Authenticate field (RFC 9110, 11.6.1; RFC 6750; RFC 9728), which
  * may hold others as well. What is malformed is left out; nothing fails. */

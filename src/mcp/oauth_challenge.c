@@ -91,7 +91,6 @@ static void set_parameter(struct oauth_challenge *c, struct str name, struct str
         {STR("resource_metadata"), &c->resource_metadata},
         {STR("scope"), &c->scope},
         {STR("error"), &c->error},
-        {STR("error_description"), &c->error_description},
     };
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         if (str_eq_nocase(name, known[i].name) && known[i].place->n == 0) {
@@ -117,10 +116,8 @@ static void check(struct oauth_challenge *c) {
 void oauth_challenge_parse(struct str field, struct arena *arena, struct oauth_challenge *ret) {
     field = str_head(field, OAUTH_MAX_CHALLENGE_BYTES);
     struct scan s = {field.p, field.p + field.n, arena};
-    struct oauth_challenge bearer = {.resource_metadata = STR_EMPTY,
-                                     .scope = STR_EMPTY,
-                                     .error = STR_EMPTY,
-                                     .error_description = STR_EMPTY};
+    struct oauth_challenge bearer = {
+        .resource_metadata = STR_EMPTY, .scope = STR_EMPTY, .error = STR_EMPTY};
     bool in_bearer = false;
     while (s.p < s.end) {
         struct str word = scan_token(&s), value;

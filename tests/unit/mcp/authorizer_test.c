@@ -54,11 +54,8 @@ static bool ask_link(struct str user, struct link *ret) {
 static int come_back(const struct link *link, const char *iss, struct err *err) {
     struct arena arena cleanup(arena_done) = {0};
     struct authorizer_visit visit;
-    const struct authorizer_callback callback = {.code = STR("code"),
-                                                 .state = str_z(link->state),
-                                                 .iss = str_z(iss),
-                                                 .error = STR_EMPTY,
-                                                 .error_description = STR_EMPTY};
+    const struct authorizer_callback callback = {
+        .code = STR("code"), .state = str_z(link->state), .iss = str_z(iss), .error = STR_EMPTY};
     int rc = authorizers_finish(authorizers, &callback, &arena, &visit, err);
     if (rc == 0) {
         CHECK_STR(visit.server, "wiki");
