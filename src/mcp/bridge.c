@@ -328,6 +328,7 @@ static int open_for_call(struct user *u, struct str server, struct connection **
             return -(int)err->code;
         }
         if (l->connection && l->connection->connected) {
+            link_rouse(l);
             *ret = connection_ref(l->connection);
             return 0;
         }

@@ -19,8 +19,7 @@ enum {
     BRIDGE_WAIT_MS = 30 * 1000,    /* of a call for its server */
     BRIDGE_LIST_AGE_MS = 15 * 60 * 1000,
     BRIDGE_MIN_TTL_MS = 10 * 1000,
-    BRIDGE_ACTIVE_MS =
-        2 * 60 * 1000, /* for so long after its last use a user is worth trying for */
+    BRIDGE_ACTIVE_MS = 60 * 1000, /* so long after its last use a user is worth a stream or a try */
     BRIDGE_MAX_INSTRUCTIONS_BYTES = 8 * 1024,
 };
 
@@ -75,6 +74,7 @@ struct connection {
     int64_t credential_us; /* when what it was made with was stored; 0: made without */
     unsigned refs;
     bool connected, is_process;
+    bool quiet; /* its user does nothing: changes of its list are not waited for */
     struct list in_dead;
 };
 struct connection *connection_ref(struct connection *c);
@@ -108,6 +108,10 @@ struct link *link_new(struct user *u, const struct server *server);
 void link_free(struct link *l);
 /* Lets the connection go. Its tools are kept. */
 void link_close(struct link *l);
+/* While the user does nothing, a connection has no stream open; the first use listens again, and
+ * asks what has changed. */
+void link_rest(struct link *l);
+void link_rouse(struct link *l);
 /* Begins what there is to do, if anything: to connect, to list anew. force: whatever the breaker
  * says. needed: somebody calls, so that a command is started even though its tools are known. */
 enum link_need { LINK_WANTED, LINK_NEEDED, LINK_FORCED };

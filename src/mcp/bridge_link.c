@@ -371,6 +371,23 @@ static void work(void *arg) {
 
 /* ---- when ---- */
 
+void link_rest(struct link *l) {
+    struct connection *c = l->connection;
+    if (c && c->connected && !c->worker && !c->quiet) {
+        c->quiet = true;
+        mcp_client_listen(c->client, false);
+    }
+}
+
+void link_rouse(struct link *l) {
+    struct connection *c = l->connection;
+    if (c && c->client && c->quiet) {
+        c->quiet = false;
+        mcp_client_listen(c->client, true);
+        l->list_stale = true;
+    }
+}
+
 /* Of all processes the one that was not used for longest makes room. */
 static bool room_for_process(struct bridges *b) {
     struct link *oldest = NULL;
@@ -443,6 +460,7 @@ void link_begin(struct link *l, enum link_need need) {
     if (link_busy(l) || l->user->owner->stopping) {
         return;
     }
+    link_rouse(l);
     if (need != LINK_FORCED &&
         (backoff_waits(&l->backoff, clock_mono_us()) || is_away(l) || has_nothing_to_do(l, need))) {
         return;

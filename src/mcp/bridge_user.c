@@ -242,8 +242,15 @@ static bool anything_due(const struct user *u) {
     return false;
 }
 
+static void rest(struct user *u) {
+    for (size_t i = 0; u->servers && i < u->servers->n; i++) {
+        link_rest(u->links[i]);
+    }
+}
+
 void users_tick(struct bridges *b, int64_t now_us) {
     int64_t idle_us = b->options.profile->mcp_idle_s * 1000000;
+    int64_t active_us = MIN(BRIDGE_ACTIVE_MS * INT64_C(1000), idle_us / 2);
     list_each (node, &b->users) {
         struct user *u = list_entry(node, struct user, in_users);
         int64_t unused_us = now_us - u->used_us;
@@ -251,7 +258,9 @@ void users_tick(struct bridges *b, int64_t now_us) {
             user_free(u);
         } else if (u->pins == 0 && unused_us > idle_us) {
             user_close(u);
-        } else if (unused_us < BRIDGE_ACTIVE_MS * INT64_C(1000) && anything_due(u)) {
+        } else if (u->pins == 0 && unused_us > active_us) {
+            rest(u);
+        } else if (unused_us <= active_us && anything_due(u)) {
             user_touch(u);
         }
     }

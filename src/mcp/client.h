@@ -89,6 +89,9 @@ may_yield void mcp_client_free(struct mcp_client *c); /* accepts NULL */
 /* Connects if it is not connected; others wait for the same attempt. */
 may_yield int mcp_client_connect(struct mcp_client *c, struct err *err) must_check;
 bool mcp_client_connected(const struct mcp_client *c);
+/* Whether the server's word of changes is waited for [yes], which takes a stream. Whoever listens
+ * again may have missed one. */
+void mcp_client_listen(struct mcp_client *c, bool on);
 
 struct mcp_server_info {
     enum mcp_era era;

@@ -83,6 +83,7 @@ struct mcp_client {
     struct fiber *listener; /* NULL: none runs */
     uint64_t listened_generation;
     bool listen_opening;
+    bool quiet; /* nobody wants to hear of changes */
     struct stdio_process *process;
     int64_t process_started_us, respawn_at_us; /* monotonic */
     unsigned quick_deaths;

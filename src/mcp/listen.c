@@ -147,7 +147,7 @@ static void listen_on(void *arg) {
 
 void listen_start(struct mcp_client *c, bool for_requests) {
     bool by_itself = c->o.transport == MCP_STDIO && c->era != MCP_ERA_MODERN;
-    bool wanted = (c->tools_list_changed && c->o.on_tools_changed) ||
+    bool wanted = (c->tools_list_changed && c->o.on_tools_changed && !c->quiet) ||
                   (for_requests && c->era != MCP_ERA_MODERN && c->session);
     if (by_itself || !wanted || c->listened_generation == c->generation) {
         return;
@@ -162,6 +162,17 @@ void listen_start(struct mcp_client *c, bool for_requests) {
     }
     c->listened_generation = c->generation;
     c->listen_opening = c->era != MCP_ERA_MODERN;
+}
+
+void mcp_client_listen(struct mcp_client *c, bool on) {
+    c->quiet = !on;
+    if (!on) {
+        listen_stop(c);
+        c->listened_generation = 0;
+        c->listen_opening = false;
+    } else if (c->state == CLIENT_CONNECTED) {
+        listen_start(c, false);
+    }
 }
 
 void listen_wait(struct mcp_client *c) {

@@ -114,6 +114,10 @@ bool mcp_client_connected(const struct mcp_client *c) {
     return c->connected;
 }
 
+void mcp_client_listen(struct mcp_client *c, bool on) {
+    c->record->deaf = !on;
+}
+
 const struct mcp_server_info *mcp_client_server(const struct mcp_client *c) {
     return c->connected ? &c->info : NULL;
 }

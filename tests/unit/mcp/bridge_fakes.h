@@ -24,7 +24,7 @@ struct fake_credential {
 /* A client that was made, freed or not. */
 struct fake_client {
     char server[32], header[256]; /* "Name: value" of all headers or variables, each with a ';' */
-    bool freed;
+    bool freed, deaf;
     unsigned calls;
     struct mcp_client *client;
 };

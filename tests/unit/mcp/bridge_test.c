@@ -442,6 +442,25 @@ TEST_FIBER(unused_connections_are_closed_and_their_tools_remembered) {
     CHECK_INT(bridges_stats(f.bridges).list_bytes, 0);
 }
 
+TEST_FIBER(a_user_who_does_nothing_keeps_no_stream_open) {
+    struct fixture f cleanup(teardown);
+    REQUIRE(setup(&f, TWO, 10));
+    CHECK(comes(&f, "ann", "one", BRIDGE_READY));
+    struct fake_client *c = fake_client("one", "");
+    CHECK(!c->deaf);
+    for (int i = 0; i < 2000 && !c->deaf; i++) {
+        fiber_sleep(5);
+    }
+    CHECK(c->deaf && !c->freed);
+    CHECK_OK(call(&f, "ann", "one"), &f.err);
+    CHECK(!c->deaf);
+    for (int i = 0; i < 2000 && fake_server("one")->lists < 2; i++) {
+        fiber_sleep(5);
+    }
+    CHECK_INT(fake_server("one")->lists, 2); /* something may have changed unheard */
+    CHECK_INT(fake_server("one")->connects, 1);
+}
+
 TEST_FIBER(another_file_changes_what_is_different_in_it) {
     struct fixture f cleanup(teardown);
     struct fiber_scope scope cleanup(fiber_scope_done);
