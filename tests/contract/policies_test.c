@@ -119,17 +119,31 @@ static int open_set(struct house *h, struct str user, struct toolset **ret) {
     return toolset_open(h->box, &options, ret, &h->f.err);
 }
 
+/* Where PostgreSQL begins to listen somewhat later, everything counts as changed once more. */
+static bool opens_without_query(struct house *h) {
+    for (int tries = 0; tries < 100; tries++) {
+        struct toolset *s = NULL;
+        uint64_t before = db_stats(h->f.db).transactions;
+        if (!CHECK_OK(open_set(h, ME, &s), &h->f.err)) {
+            return false;
+        }
+        bool fresh = toolset_refresh(s, &h->f.err) == 0;
+        toolset_close(s);
+        if (fresh && db_stats(h->f.db).transactions == before) {
+            return true;
+        }
+        fiber_sleep(20);
+    }
+    return false;
+}
+
 BOTH_BACKENDS(a_turn_without_changes_costs_no_query) {
     struct house h cleanup(house_done) = {0};
     struct toolset *s = NULL;
     const struct llm_tool *specs;
     REQUIRE(house_open(&h, backend));
+    REQUIRE(opens_without_query(&h));
     REQUIRE_OK(open_set(&h, ME, &s), &h.f.err);
-    toolset_close(s);
-    uint64_t before = db_stats(h.f.db).transactions;
-    REQUIRE_OK(open_set(&h, ME, &s), &h.f.err);
-    CHECK_OK(toolset_refresh(s, &h.f.err), &h.f.err);
-    CHECK_INT(db_stats(h.f.db).transactions, before);
     CHECK_INT(toolset_specs(s, &specs), 2);
     REQUIRE_OK(set(&h, ME, "", "calculate", POLICY_DENY), &h.f.err);
     CHECK_INT(toolset_specs(s, &specs), 2);
