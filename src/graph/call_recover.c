@@ -97,10 +97,11 @@ static const struct toolset_tool *asked_tool(struct turn *t, const struct pendin
     return tool;
 }
 
+/* The call as the model made it, as the user was shown it, and as it was when they were asked. */
 static bool is_what_was_asked(const struct pending_call *c, const struct interrupt *asked) {
     char digest[INTERRUPT_DIGEST_HEX + 1];
     interrupt_digest(asked->server, asked->tool, c->arguments, digest);
-    return str_eq(asked->digest, str_z(digest));
+    return str_eq(asked->digest, str_z(digest)) && str_eq(asked->arguments, c->arguments);
 }
 
 static void deny(struct turn *t, struct pending_call *c, struct str reason) {
