@@ -252,7 +252,7 @@ static struct secret *read_value(void) {
         got = read(STDIN_FILENO, bytes + n, VAULT_MAX_VALUE_BYTES + 1 - n);
         n += got > 0 ? (size_t)got : 0;
     }
-    return secret_new((struct str){bytes, n});
+    return secret_new(str_head(secret_reveal(room), n));
 }
 
 static int run_put(const struct cli_args *args) {

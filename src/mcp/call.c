@@ -321,7 +321,7 @@ int mcp_client_call(struct mcp_client *c, const struct mcp_call *call, struct ar
                     struct mcp_call_result *ret, struct err *err) {
     struct mcp_client *held cleanup(client_unref_p) = c;
     struct str schema = call->input_schema;
-    client_ref(c);
+    client_ref(held);
     for (int attempt = 0;; attempt++) {
         struct request_result answer cleanup(request_result_done) = {0};
         struct outcome outcome = {0};
@@ -374,7 +374,7 @@ int mcp_client_request(struct mcp_client *c, const char *method, struct str para
                        struct arena *arena, struct str *ret_result, struct err *err) {
     struct mcp_client *held cleanup(client_unref_p) = c;
     struct request_result answer cleanup(request_result_done) = {0};
-    client_ref(c);
+    client_ref(held);
     if (mcp_client_connect(c, err) < 0 ||
         pass_through(c, method, params, arena, &answer, err) < 0) {
         return -(int)err->code;

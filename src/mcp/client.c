@@ -221,7 +221,7 @@ static int begin_attempt(struct mcp_client *c, struct err *err) {
 int mcp_client_connect(struct mcp_client *c, struct err *err) {
     fiber_point();
     struct mcp_client *held cleanup(client_unref_p) = c;
-    client_ref(c);
+    client_ref(held);
     if (!c->closing && c->state == CLIENT_CONNECTED) {
         return 0;
     }

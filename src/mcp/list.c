@@ -167,7 +167,7 @@ static int fetch_all(struct mcp_client *c, const char *method, struct paging *p,
 int mcp_client_list(struct mcp_client *c, const char *method, struct arena *arena,
                     struct mcp_list *ret, struct err *err) {
     struct mcp_client *held cleanup(client_unref_p) = c;
-    client_ref(c);
+    client_ref(held);
     size_t kind = 0;
     while (kind < ARRAY_LEN(lists) && strcmp(lists[kind].method, method) != 0) {
         kind++;
