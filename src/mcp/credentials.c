@@ -17,38 +17,47 @@ static int add_checked(struct strbuf *out, struct str value, struct str member, 
 }
 
 /* JSON on one line, in ASCII: white space between tokens goes, other characters are escaped. */
+static int no_json(struct err *err) {
+    return err_set(err, ERR_INVALID, "the credential is no JSON object");
+}
+
+/* One character that is not printable ASCII, at *at; the text is UTF-8: the lead byte says how many
+ * follow. */
+static void add_escaped(struct strbuf *out, struct str text, size_t *at) {
+    unsigned char c = (unsigned char)text.p[*at];
+    size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
+    uint32_t code = more ? c & (0x3fU >> more) : c;
+    for (; more > 0; more--) {
+        code = code << 6 | ((unsigned char)text.p[++*at] & 0x3f);
+    }
+    if (code >= 0x10000) {
+        code -= 0x10000;
+        strbuf_addf(out, "\\u%04x", 0xd800 | code >> 10);
+        code = 0xdc00 | (code & 0x3ff);
+    }
+    strbuf_addf(out, "\\u%04x", code);
+}
+
+/* JSON on one line, in ASCII: white space between tokens goes, other characters are escaped. */
 static int add_whole(struct strbuf *out, struct str entry, struct err *err) {
-    bool in_string = false;
+    bool in_string = false, escaped = false;
     for (size_t i = 0; i < entry.n; i++) {
         unsigned char c = (unsigned char)entry.p[i];
-        if (c < 0x80) {
-            if (c < ' ' && in_string) {
-                return err_set(err, ERR_INVALID, "the credential is no JSON object");
-            }
-            if (in_string || !strchr(" \t\r\n", c)) {
-                strbuf_addc(out, (char)c);
-            }
-            if (in_string && c == '\\' && i + 1 < entry.n) {
-                strbuf_addc(out, entry.p[++i]);
-            } else if (c == '"') {
-                in_string = !in_string;
-            }
+        if (!in_string && strchr(" \t\r\n", c) && c) {
             continue;
         }
-        /* The text is UTF-8: the lead byte says how many follow. */
-        size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        uint32_t code = c & (0x3fU >> more);
-        for (; more > 0; more--) {
-            code = code << 6 | ((unsigned char)entry.p[++i] & 0x3f);
+        if (c < ' ' || (c >= 0x7f && (!in_string || escaped))) {
+            return no_json(err);
         }
-        if (code >= 0x10000) {
-            code -= 0x10000;
-            strbuf_addf(out, "\\u%04x", 0xd800 | code >> 10);
-            code = 0xdc00 | (code & 0x3ff);
+        if (c >= 0x7f) {
+            add_escaped(out, entry, &i);
+            continue;
         }
-        strbuf_addf(out, "\\u%04x", code);
+        strbuf_addc(out, (char)c);
+        in_string = in_string != (c == '"' && !escaped);
+        escaped = in_string && c == '\\' && !escaped;
     }
-    return 0;
+    return in_string ? no_json(err) : 0;
 }
 
 static int missing(struct str path, struct err *err) {
@@ -117,7 +126,7 @@ int credential_render(struct str template, struct str entry, struct secret **ret
     struct strbuf out cleanup(strbuf_done) = STRBUF(CREDENTIAL_MAX_BYTES);
     entry = str_trim(entry);
     if (entry.n == 0 || entry.p[0] != '{' || !str_is_utf8(entry)) {
-        return err_set(err, ERR_INVALID, "the credential is no JSON object");
+        return no_json(err);
     }
     /* Room for everything that can come, so that growing leaves no copies behind. */
     size_t likely = MIN(template.n + 2 * entry.n + 64, (size_t)CREDENTIAL_MAX_BYTES - 1);

@@ -30,8 +30,8 @@ TEST(members_and_the_whole) {
 }
 
 TEST(other_characters_are_escaped_in_the_whole_and_refused_in_members) {
-    gives(STR("{*}"), STR("{\"a\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"}"),
-          "{\"a\":\"\\u00e9\\u20ac\\ud83d\\ude00\"}");
+    gives(STR("{*}"), STR("{\"a\":\"\x7f\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"}"),
+          "{\"a\":\"\\u007f\\u00e9\\u20ac\\ud83d\\ude00\"}");
     refuses(STR("{a}"), STR("{\"a\":\"s3cret\\r\\nX: y\"}"), "\"a\"");
     refuses(STR("{a}"), STR("{\"a\":\"s3cret\xc3\xa9\"}"), "\"a\"");
     refuses(STR("{a}"), STR("{\"a\":\"s3cret\\u0000\"}"), "\"a\"");
@@ -46,5 +46,9 @@ TEST(what_is_missing_is_named) {
     refuses(STR("{a"), STR("{\"a\":\"s3cret\"}"), "closed");
     refuses(STR("{a}"), STR("[\"s3cret\"]"), "object");
     refuses(STR("{a}"), STR(""), "object");
+    refuses(STR("{*}"), STR("{\"a\":\x1d \"s3cret\"}"), "object");
+    refuses(STR("{*}"), STR("{\"a\":\"s3cret\n\"}"), "object");
+    refuses(STR("{*}"), STR("{\"a\":\"s3cret\\\r\"}"), "object");
+    refuses(STR("{*}"), STR("{\"a\":\"s3cret"), "object");
     refuses(STR("{a}"), STR("{\"a\":\"s3cret\xff\"}"), "object");
 }
