@@ -133,6 +133,16 @@ const struct offer_tool *offer_find(const struct offer *o, struct str name) {
     return t && t->usable ? t : NULL;
 }
 
+const struct offer_tool *offer_find_own(const struct offer *o, struct str server, struct str tool) {
+    for (size_t i = 0; i < o->catalog->n; i++) {
+        const struct offer_tool *t = &o->tools[i];
+        if (str_eq(t->tool.tool, tool) && str_eq(t->tool.server, server)) {
+            return t->usable && o->catalog->tools[i].quarantine.n == 0 ? t : NULL;
+        }
+    }
+    return NULL;
+}
+
 void offer_unref(struct offer *o) {
     if (o && --o->refs == 0) {
         catalog_unref(o->catalog);

@@ -33,5 +33,7 @@ struct offer *offer_new(struct catalog *catalog, const bool *usable, const struc
 void offer_unref(struct offer *o); /* accepts NULL */
 /* By the model's name; NULL: there is none, or the skill may not use it. */
 const struct offer_tool *offer_find(const struct offer *o, struct str name);
+/* By whose it is, under its own name. */
+const struct offer_tool *offer_find_own(const struct offer *o, struct str server, struct str tool);
 /* May be shown when it is found: neither denied nor unusable. */
 bool offer_tool_is_open(const struct offer *o, size_t i);

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "tool/names.h"
 #include "tool/toolbox.h"
@@ -16,6 +18,16 @@ struct toolset {
     struct tool search; /* search_tools, of this set */
     struct toolset_tool search_entry;
 };
+
+/* A name that the model was given goes on meaning the same tool, also when a server joined that has
+ * one of this name too and both are called otherwise since. */
+static const struct offer_tool *find_tool(const struct toolset *s, struct str name) {
+    const struct offer_tool *t = offer_find(s->offer, name), *before = NULL;
+    for (size_t i = s->n_offers; !t && !before && i-- > 0;) {
+        before = offer_find(s->offers[i], name);
+    }
+    return before ? offer_find_own(s->offer, before->tool.server, before->tool.tool) : t;
+}
 
 /* ---- what is shown ---- */
 
@@ -62,7 +74,7 @@ const struct toolset_tool *toolset_find(const struct toolset *s, struct str name
     if (s->offer->by_search && str_eq(name, STR(CATALOG_SEARCH_TOOL))) {
         return &s->search_entry;
     }
-    const struct offer_tool *t = offer_find(s->offer, name);
+    const struct offer_tool *t = find_tool(s, name);
     return t ? &t->tool : NULL;
 }
 
@@ -105,6 +117,16 @@ static void note_found(struct toolset *s, struct str name) {
     memmove(s->found[at], s->found[at + 1], (s->n_found - at - 1) * sizeof *s->found);
     memset(s->found[s->n_found - 1], 0, sizeof *s->found);
     memcpy(s->found[s->n_found - 1], name.p, name.n);
+}
+
+/* Under the names of the offer in force. */
+static void rename_found(struct toolset *s) {
+    for (size_t i = 0; i < s->n_found; i++) {
+        const struct offer_tool *t = find_tool(s, str_z(s->found[i]));
+        if (t) {
+            snprintf(s->found[i], sizeof *s->found, "%.*s", STR_ARG(t->tool.name));
+        }
+    }
 }
 
 void toolset_found_write(const struct toolset *s, struct strbuf *out) {
@@ -211,6 +233,7 @@ static void put_in_force(struct toolset *s, struct offer *o) {
             s->offers = mem_resize(s->offers, s->offers_cap * sizeof *s->offers);
         }
         s->offer = s->offers[s->n_offers++] = o;
+        rename_found(s);
     }
     show_found(s);
 }

@@ -333,6 +333,29 @@ TEST_FIBER(what_was_found_survives_a_checkpoint) {
     CHECK(shows(&h, "a0") && shows(&h, "a1") && shows(&h, "a2"));
 }
 
+TEST_FIBER(a_name_keeps_its_meaning_when_a_namesake_joins) {
+    struct house h cleanup(house_done) = {0};
+    struct strbuf out cleanup(strbuf_done) = STRBUF(1 << 16);
+    add_server("alpha", list_new("a", 70));
+    add_server("beta", NULL);
+    REQUIRE_OK(house_open(&h, ""), &h.err);
+    search(&h, "{\"query\":\"number 33\",\"limit\":1}", &h.err);
+    world.servers[1].tools = list_new("a", 71);
+    REQUIRE_OK(toolset_refresh(h.set, &h.err), &h.err);
+    CHECK(shows(&h, "alpha_a33"));
+    const struct toolset_tool *t = toolset_find(h.set, STR("a33"));
+    REQUIRE(t);
+    CHECK_STR(t->server, "alpha");
+    CHECK_STR(t->name, "alpha_a33");
+    CHECK_STR(toolset_find(h.set, STR("beta_a33"))->server, "beta");
+    toolset_found_write(h.set, &out);
+    CHECK_STR(strbuf_str(&out), "alpha_a33");
+    mcp_tools_unref(world.servers[0].tools);
+    world.servers[0].tools = NULL;
+    REQUIRE_OK(toolset_refresh(h.set, &h.err), &h.err);
+    CHECK(!toolset_find(h.set, STR("alpha_a33")));
+}
+
 TEST_FIBER(found_tools_are_bounded) {
     struct house h cleanup(house_done) = {0};
     add_server("alpha", list_new("a", 200));
