@@ -258,7 +258,8 @@ int input_read_chat(const json_t *object, const struct input_names *names,
         input_read_id(object, names->thread, &s.thread_id, err) < 0 ||
         input_read_id(object, names->turn, &s.turn_id, err) < 0 ||
         json_want_str(object, "model", INPUT_MAX_MODEL_BYTES, &s.model, err) < 0 ||
-        json_want_str(object, "agent", INPUT_MAX_AGENT_BYTES, &s.agent, err) < 0) {
+        json_want_str(object, "agent", INPUT_MAX_AGENT_BYTES, &s.agent, err) < 0 ||
+        json_want_str(object, "skill", INPUT_MAX_AGENT_BYTES, &s.skill, err) < 0) {
         return -(int)err->code;
     }
     *ret = s;

@@ -36,8 +36,8 @@ struct input_names {
 };
 extern const struct input_names input_names_rest, input_names_ag_ui;
 
-/* {"message" | "content", thread, turn, "model", "agent"}. Views into the object and `content`,
- * which the caller begins and ends. */
+/* {"message" | "content", thread, turn, "model", "agent", "skill"}. Views into the object and
+ * `content`, which the caller begins and ends. */
 int input_read_chat(const json_t *object, const struct input_names *names,
                     struct input_content *content, struct turn_submission *ret, struct err *err)
     must_check;

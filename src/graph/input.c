@@ -78,6 +78,9 @@ struct str turn_input_write(struct turn *t) {
     struct jsonw w = jsonw_begin(&out);
     jsonw_object(&w);
     jsonw_kstr(&w, "agent", t->agent);
+    if (t->skill.n) {
+        jsonw_kstr(&w, "skill", t->skill);
+    }
     jsonw_kstr(&w, "model", t->model);
     jsonw_kbool(&w, "allow_operator_llm", t->allow_operator_llm);
     if (t->resumes.n) {
@@ -93,6 +96,7 @@ int turn_input_read(struct turn *t, struct str input, struct err *err) {
         return err_prefix(err, "the stored input of turn %.*s", STR_ARG(t->turn_id));
     }
     t->agent = arena_str(&t->arena, json_str(tree, "agent"));
+    t->skill = arena_str(&t->arena, json_str(tree, "skill"));
     t->model = arena_str(&t->arena, json_str(tree, "model"));
     t->allow_operator_llm = json_bool(tree, "allow_operator_llm", false);
     t->resumes = arena_str(&t->arena, json_str(tree, "resumes"));

@@ -62,7 +62,7 @@ struct turn_changes {
 struct turn {
     struct turn_engine *engine;
     struct arena arena; /* all strings below */
-    struct str user_id, thread_id, turn_id, agent, model;
+    struct str user_id, thread_id, turn_id, agent, skill, model;
     bool allow_operator_llm;
     struct str message_id, message; /* the user's, canonical; empty when there is none */
     bool message_plain;

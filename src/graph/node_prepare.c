@@ -76,7 +76,8 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     if (!t->adopted && t->message.n) {
         turn_add_message(t, t->message, t->message_plain);
     }
-    struct toolset_options tools = {.user_id = t->user_id, .wait_ms = TOOLS_WAIT_MS};
+    struct toolset_options tools = {
+        .user_id = t->user_id, .skill = t->skill, .wait_ms = TOOLS_WAIT_MS};
     if (toolset_open(t->engine->options.toolbox, &tools, &t->tools, err) < 0) {
         return err_prefix(err, "looking for tools");
     }

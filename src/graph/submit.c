@@ -98,6 +98,7 @@ static struct turn *new_turn(struct turn_engine *e, const struct turn_submission
     struct turn *t = turn_new(e, s->user_id, s->thread_id.n ? s->thread_id : id_str(&thread_id),
                               s->turn_id.n ? s->turn_id : id_str(&turn_id));
     t->agent = STR("cos");
+    t->skill = arena_str(&t->arena, s->skill);
     t->model = arena_str(&t->arena, s->model);
     t->allow_operator_llm = s->allow_operator_llm;
     t->new_thread = s->thread_id.n == 0;

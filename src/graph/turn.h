@@ -38,6 +38,7 @@ struct turn_submission {
     struct str model; /* empty: the thread's or the profile's; "provider:model" or a model of the
                          profile's provider */
     struct str agent; /* empty: "cos" */
+    struct str skill; /* whose servers the turn may use; empty: all */
 };
 enum { TURN_MAX_TEXT_BYTES = 256 * 1024, TURN_MAX_INPUT_BYTES = 6 * 1024 * 1024 };
 

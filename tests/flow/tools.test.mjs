@@ -103,6 +103,18 @@ eachBackend('tools', (start) => {
     assert.ok(!(await seen(ann)).includes('big_plants_water'), 'the next turn begins anew');
   });
 
+  test('a turn of a skill uses the servers of that skill', async () => {
+    const definitions = { big: big.definition({ pinned: ['shelf_7'] }), small: small.definition() };
+    g.configure(definitions, { skillServers: { gardening: ['small'] } });
+    await eventually(async () => (await list(ann, '?skill=gardening')).every((t) => t.server !== 'big' || t.shown === 'never'), { what: 'the new file' });
+    const turn = async (more) => (await ann.chat('[echo-tools]', more)).message.content.split(' ');
+    const names = await turn({ skill: 'gardening' });
+    assert.ok(names.includes('echo') && names.includes('calculate'), names.join());
+    assert.ok(!names.includes('shelf_7') && !names.includes('search_tools'), names.join());
+    assert.ok((await turn({})).includes('shelf_7'));
+    g.configure(definitions);
+  });
+
   test('a denied tool is hidden, refused and not found; the others\' are not', async () => {
     assert.equal((await ann.call('PUT', '/api/policies', { server: 'big', tool: 'plants.water', policy: 'deny' })).status, 200);
     const water = await find(ann, 'big', 'plants.water');

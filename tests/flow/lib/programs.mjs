@@ -248,10 +248,10 @@ export class Adjutant {
   }
 
   /** Writes the home's mcp.json, which is read at the start. */
-  configure(mcpServers = {}) {
+  configure(mcpServers = {}, more = {}) {
     if (mcpServers === null) return;
     fs.mkdirSync(this.home, { recursive: true, mode: 0o700 });
-    fs.writeFileSync(path.join(this.home, 'mcp.json'), JSON.stringify({ mcpServers }, undefined, 2), { mode: 0o600 });
+    fs.writeFileSync(path.join(this.home, 'mcp.json'), JSON.stringify({ mcpServers, ...more }, undefined, 2), { mode: 0o600 });
   }
 
   environment(more = {}) {
