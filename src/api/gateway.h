@@ -25,9 +25,9 @@ struct gateway {
     struct turn_engine *engine;
     const struct tool_registry *tools; /* the built-in ones */
     struct toolbox *toolbox;
-    struct mcp_face *mcp;              /* made after gateway_init: mcp_face_new */
-    const char *version;               /* "0.1.0" */
-    const struct http_server *server;  /* for statistics; NULL until it was started */
+    struct mcp_face *mcp;             /* made after gateway_init: mcp_face_new */
+    const char *version;              /* "0.1.0" */
+    const struct http_server *server; /* for statistics; NULL until it was started */
 
     /* gateway_init makes the rest. */
     int64_t started_us; /* monotonic */
