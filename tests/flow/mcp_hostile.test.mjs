@@ -7,7 +7,8 @@ import { manyTools } from './lib/mcp_tools.mjs';
 
 const TIMEOUT_MS = 1500; // of a call
 const PATIENCE_MS = 25_000; // nothing may take longer, however slow the machine is
-const MEMORY_BYTES = 300e6; // of hundreds of megabytes that are thrown at it, and a sanitizer's quarantine
+const MEMORY_BYTES = 120e6; // of gigabytes that are thrown at it; what a sanitizer holds back is kept small
+const env = { ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? 'detect_stack_use_after_return=0:abort_on_error=1'}:quarantine_size_mb=4` };
 const TAKEN_BYTES = 85e6; // 64 MiB of a stream, and what the kernel holds in between
 
 /** The most memory it ever had. */
@@ -57,7 +58,7 @@ describe('hostile MCP servers', { skip: !BACKENDS.includes('sqlite'), concurrenc
         await add('redirectName', HOSTILE.redirect(elsewhere.url.replace('127.0.0.1', 'localhost'), 302));
         const mcp = { good: good.definition() };
         for (const [name, s] of Object.entries(servers)) mcp[name] = s.definition({ timeout_ms: TIMEOUT_MS, headers: { 'X-Secret': 's3cret' } });
-        g = await Adjutant.start({ backend: 'sqlite', fake, mcp });
+        g = await Adjutant.start({ backend: 'sqlite', fake, mcp, env });
         await eventually(async () => /echo/.test((await g.chat('[tool echo {"message":"ready"}] [then] [echo-results]')).message.content), { what: 'the first tools' });
         await eventually(async () => Object.values(servers).every((s) => s.received('tools/list').length > 0), { what: 'the lists' });
         await sleep(200);
@@ -99,8 +100,9 @@ describe('hostile MCP servers', { skip: !BACKENDS.includes('sqlite'), concurrenc
         });
       }
 
-      test('memory stayed flat, and nothing is left open', async () => {
+      test('memory stayed flat, and nothing is left open', async (t) => {
         const grown = peak(g) - calm;
+        t.diagnostic(`at most ${Math.round(grown / 1e6)} MB more`);
         assert.ok(grown < MEMORY_BYTES, `it grew by ${Math.round(grown / 1e6)} MB`);
         assert.equal((await g.chat('[tool echo {"message":"still here"}] [then] [echo-results]')).message.content, 'echo says: echo: still here');
         for (const name of ['endless', 'endlessLine', 'endlessComments', 'endlessProgress', 'silentStream']) {
@@ -138,7 +140,7 @@ describe('hostile MCP servers', { skip: !BACKENDS.includes('sqlite'), concurrenc
         nocommand: { command: '/nowhere/at/all' } };
       for (const [name, s] of Object.entries(servers)) mcp[name] = s.definition({ timeout_ms: TIMEOUT_MS, headers: { 'X-Secret': 's3cret' } });
       for (const [mode, p] of Object.entries(processes)) mcp[`stdio_${mode}`] = p.definition({ timeout_ms: TIMEOUT_MS });
-      g = await Adjutant.start({ backend: 'sqlite', fake, mcp });
+      g = await Adjutant.start({ backend: 'sqlite', fake, mcp, env });
       calm = peak(g);
     });
     after(async () => {
@@ -198,8 +200,9 @@ describe('hostile MCP servers', { skip: !BACKENDS.includes('sqlite'), concurrenc
       }
     });
 
-    test('memory stayed flat', () => {
+    test('memory stayed flat', (t) => {
       const grown = peak(g) - calm;
+      t.diagnostic(`at most ${Math.round(grown / 1e6)} MB more`);
       assert.ok(grown < MEMORY_BYTES, `it grew by ${Math.round(grown / 1e6)} MB`);
     });
 

@@ -26,6 +26,7 @@ const children = new Set();
 export function killAll() {
   for (const child of children) child.kill('SIGKILL');
 }
+process.setMaxListeners(0); // each scratch folder has one
 process.on('exit', killAll);
 
 export const BACKENDS = process.env.BACKEND ? [process.env.BACKEND] : ['sqlite', 'postgres'];
