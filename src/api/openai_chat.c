@@ -147,6 +147,9 @@ static int submit(struct call *c, struct openai_options *ret_options, struct tur
                              &s.content_json, err) < 0) {
         return -(int)err->code;
     }
+    /* Clients that send their whole history each time, and their own small requests too, begin a
+     * thread with each: those are not worth a model's title. */
+    s.plain_title = s.thread_id.n == 0;
     return turn_submit(c->gateway->engine, &s, ret, err);
 }
 

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "graph/internal.h"
+#include "graph/aside.h"
 #include "store/summary.h"
 
 enum {
@@ -28,10 +28,8 @@ static const char instruction[] =
     "words.";
 
 struct distillation {
-    struct turn_engine *engine;
-    struct arena arena;
-    struct str user_id, thread_id, turn_id, thread_key, model;
-    bool allow_operator_llm;
+    struct aside aside;
+    struct str thread_key;
     size_t budget_bytes;
 };
 
@@ -79,85 +77,32 @@ static struct str transcript(struct distillation *d, const struct turn_message *
             quote(&out, &m[i]);
         }
     }
-    return arena_str(&d->arena, strbuf_str(&out));
+    return arena_str(&d->aside.arena, strbuf_str(&out));
 }
 
-/* ---- asking ---- */
-
-static int ignore_delta(const struct llm_delta *delta, void *arg, struct err *err) {
-    (void)delta, (void)arg, (void)err;
-    return 0;
-}
-
-/* Where the user may not use DISTILL_MODEL, the model of the conversation. */
-static int choose_model(struct distillation *d, struct endpoints *ret, struct err *err) {
-    struct endpoints_request q = engine_endpoints(d->engine, d->user_id, d->allow_operator_llm);
-    q.model = d->engine->options.profile->distill_model;
-    int rc = endpoints_resolve(&q, ret, err);
-    if (rc == -ERR_FORBIDDEN && q.model.n) {
-        q.model = d->model;
-        rc = endpoints_resolve(&q, ret, err);
-    }
-    return rc;
-}
-
-static int ask(struct distillation *d, struct str text, struct turn_usage *ret_usage,
-               struct llm_result *ret, struct err *err) {
-    const struct profile *p = d->engine->options.profile;
-    struct endpoints endpoints cleanup(endpoints_done) = {0};
-    struct strbuf message cleanup(strbuf_done) = STRBUF(2 * text.n + 1024);
-    if (choose_model(d, &endpoints, err) < 0) {
-        return -(int)err->code;
-    }
-    struct jsonw w = jsonw_begin(&message);
-    jsonw_object(&w);
-    jsonw_kstrz(&w, "role", "user");
-    jsonw_kstr(&w, "content", text);
-    jsonw_end_object(&w);
-    struct llm_message prompt = {.json = strbuf_str(&message), .plain = true};
-    struct llm_request request = {.system_stable = str_z(instruction),
-                                  .messages = &prompt,
-                                  .n_messages = 1,
-                                  .max_output_tokens = MAX_SUMMARY_TOKENS,
-                                  .temperature = -1};
-    struct llm_limits limits = {.idle_timeout_ms = p->llm_idle_timeout_ms};
-    struct llm_sink sink = {.on_delta = ignore_delta};
-    if (llm_run(endpoints.list, endpoints.n, &request, &limits, &sink, &d->arena, ret, err) < 0) {
-        return -(int)err->code;
-    }
-    *ret_usage = turn_usage_of(&endpoints.list[ret->endpoint_index], ret, &d->arena);
-    return 0;
-}
-
-static struct str text_of(struct distillation *d, struct str message) {
-    struct strbuf text cleanup(strbuf_done) = STRBUF(MAX_MESSAGE_BYTES);
-    struct err err;
-    if (event_message_text(&text, message, &err) < 0) {
-        return STR_EMPTY;
-    }
-    return arena_str(&d->arena, str_utf8_head(str_trim(strbuf_str(&text)), MAX_SUMMARY_BYTES));
-}
+/* ---- the summary ---- */
 
 static int store(struct distillation *d, const struct turn_usage *usage, struct str summary,
                  int64_t up_to_seq, struct err *err) {
     struct thread_summary s = {
-        .user_id = d->user_id,
-        .thread_id = d->thread_id,
+        .user_id = d->aside.user_id,
+        .thread_id = d->aside.thread_id,
         .text = summary,
         .up_to_seq = up_to_seq,
-        .turn_id = d->turn_id,
+        .turn_id = d->aside.turn_id,
         .usage = *usage,
     };
-    return summary_set(d->engine->options.db, &s, err);
+    return summary_set(d->aside.engine->options.db, &s, err);
 }
 
 static int distill(struct distillation *d, struct err *err) {
     struct turn_message *m;
-    struct turn_usage usage;
-    struct llm_result r = {0};
+    struct aside *aside = &d->aside;
+    struct aside_answer answer;
     size_t n;
-    if (turn_history(d->engine->options.db, d->user_id, d->thread_id, STR_EMPTY, INT64_MAX,
-                     TURN_HISTORY_MESSAGES, d->budget_bytes, &d->arena, &m, &n, err) < 0) {
+    if (turn_history(aside->engine->options.db, aside->user_id, aside->thread_id, STR_EMPTY,
+                     INT64_MAX, TURN_HISTORY_MESSAGES, d->budget_bytes, &aside->arena, &m, &n,
+                     err) < 0) {
         return -(int)err->code;
     }
     size_t bytes = 0;
@@ -170,29 +115,37 @@ static int distill(struct distillation *d, struct err *err) {
         (old == 1 && str_eq(m[0].role, STR("summary")))) {
         return 0;
     }
-    if (ask(d, transcript(d, m, old), &usage, &r, err) < 0) {
+    struct aside_question question = {
+        .model = aside->engine->options.profile->distill_model,
+        .instruction = str_z(instruction),
+        .text = transcript(d, m, old),
+        .max_output_tokens = MAX_SUMMARY_TOKENS,
+    };
+    if (aside_ask(aside, &question, &answer, err) < 0) {
         return -(int)err->code;
     }
-    struct str summary = text_of(d, r.message);
+    struct str summary = str_utf8_head(answer.text, MAX_SUMMARY_BYTES);
     if (summary.n == 0) {
         return err_set(err, ERR_PROTOCOL, "the model wrote no summary");
     }
-    return store(d, &usage, summary, m[old - 1].seq, err);
+    return store(d, &answer.usage, summary, m[old - 1].seq, err);
 }
 
 static void distill_main(void *arg) {
     struct distillation *d = arg;
+    struct turn_engine *e = d->aside.engine;
     struct err err;
     int64_t begun_us = clock_mono_us();
     int rc = distill(d, &err);
     if (rc == 0) {
-        log_info("graph", "distilled thread %.*s in %lld ms", STR_ARG(d->thread_id),
+        log_info("graph", "distilled thread %.*s in %lld ms", STR_ARG(d->aside.thread_id),
                  (long long)(clock_mono_us() - begun_us) / 1000);
     } else if (err.code != ERR_CANCELLED) {
-        log_warn("graph", "distilling thread %.*s failed: %s", STR_ARG(d->thread_id), err.msg);
+        log_warn("graph", "distilling thread %.*s failed: %s", STR_ARG(d->aside.thread_id),
+                 err.msg);
     }
-    map_remove(&d->engine->distilling, d->thread_key);
-    arena_done(&d->arena);
+    map_remove(&e->distilling, d->thread_key);
+    aside_done(&d->aside);
     mem_free(d);
 }
 
@@ -206,19 +159,14 @@ void distill_consider(struct turn *t) {
         return;
     }
     struct distillation *d = mem_alloc(sizeof *d);
-    d->engine = e;
-    d->user_id = arena_str(&d->arena, t->user_id);
-    d->thread_id = arena_str(&d->arena, t->thread_id);
-    d->turn_id = arena_str(&d->arena, t->turn_id);
-    d->model = arena_str(&d->arena, t->model);
-    d->thread_key = arena_str(&d->arena, thread);
-    d->allow_operator_llm = t->allow_operator_llm;
+    aside_begin(&d->aside, t);
+    d->thread_key = arena_str(&d->aside.arena, thread);
     d->budget_bytes = t->budget_bytes;
     map_put(&e->distilling, thread, d);
     if (fiber_spawn(&e->house_scope, "distill", distill_main, d, NULL, &err) < 0) {
         log_warn("graph", "no room to distill thread %.*s: %s", STR_ARG(t->thread_id), err.msg);
         map_remove(&e->distilling, thread);
-        arena_done(&d->arena);
+        aside_done(&d->aside);
         mem_free(d);
     }
 }

@@ -79,6 +79,7 @@ struct turn {
     enum accept_state accepted;
     struct fiber_cond accepted_changed;
     bool cancel_requested, has_followers;
+    bool plain_title, title_considered;
     bool in_doubt; /* whether its newest step was stored is not known: only the store can go on */
 
     struct run *run;     /* NULL before it is ours and after its end */
@@ -161,6 +162,15 @@ void turn_tell_silence(struct turn *t);
  */
 void distill_consider(struct turn *t);
 
+/* title.c: names the thread of a first turn, beside it: once, as soon as the answer has begun to
+ * come, or at the turn's end. Cheap to call again. ask: a model may be asked; else, and when that
+ * fails, the title is made of the message's first words. */
+void title_consider(struct turn *t, bool ask);
+/* What a model gave as a title, as it is shown: one line, without quotes or a full stop. */
+struct str title_clean(struct str answer, struct arena *arena);
+/* The first words of a text; with an ellipsis when there are more. */
+struct str title_of_words(struct str text, struct arena *arena);
+
 /* ---- tool calls ---- */
 
 /* pending_call.c. Finds the tool and decides what is to be done; finishes a call that cannot be
@@ -216,6 +226,7 @@ struct turn_engine {
     struct map threads;      /* "user\nthread" -> the turn that runs here */
     struct map open_of_user; /* user -> number of open turns, as a pointer-sized integer */
     struct map distilling;   /* the same keys -> a distillation under way */
+    unsigned naming;         /* titles that are being asked for */
     struct list turns;
     struct fiber_scope turn_scope, house_scope;
     struct fiber_cond changed; /* a turn ended, or the engine stops */

@@ -117,6 +117,7 @@ static int on_delta(const struct llm_delta *d, void *arg, struct err *err) {
         close_tool(a, d->index);
         break;
     }
+    title_consider(a->t, true);
     if (run_unstored_bytes(a->t->run) > RUN_MAX_UNSTORED_BYTES) {
         return turn_commit(a->t, a->t->node, err);
     }

@@ -102,6 +102,7 @@ static struct turn *new_turn(struct turn_engine *e, const struct turn_submission
     t->model = arena_str(&t->arena, s->model);
     t->allow_operator_llm = s->allow_operator_llm;
     t->new_thread = s->thread_id.n == 0;
+    t->plain_title = s->plain_title;
     if (turn_input_message(t, s, err) < 0) {
         turn_free(t);
         return NULL;

@@ -39,6 +39,7 @@ struct turn_submission {
                          profile's provider */
     struct str agent; /* empty: "cos" */
     struct str skill; /* whose servers the turn may use; empty: all */
+    bool plain_title; /* a new thread is named by its first words: no model is asked */
 };
 enum { TURN_MAX_TEXT_BYTES = 256 * 1024, TURN_MAX_INPUT_BYTES = 6 * 1024 * 1024 };
 

@@ -111,6 +111,7 @@ static void end_as(struct turn *t, enum turn_state state, const struct err *why)
         leave_open(t);
         return;
     }
+    title_consider(t, false);
     run_close(take(t->run));
     state == TURN_CANCELLED ? t->engine->stats.cancelled++ : t->engine->stats.failed++;
 }
@@ -167,6 +168,7 @@ void turn_walk_main(void *arg) {
     if (rc == 0) {
         t->engine->stats.done++;
         distill_consider(t);
+        title_consider(t, true);
         run_close(take(t->run));
     } else {
         if (too_long && err.code == ERR_TIMEOUT) {

@@ -338,9 +338,11 @@ static int read_provider(struct load *l, struct err *err) {
     struct str word = STR_EMPTY;
     if (get_text(l, "LLM_PROVIDER", &word, err) < 0 ||
         get_text(l, "LLM_MODEL", &p->llm.model, err) < 0 ||
-        get_text(l, "DISTILL_MODEL", &p->distill_model, err) < 0) {
+        get_text(l, "DISTILL_MODEL", &p->distill_model, err) < 0 ||
+        get_text(l, "TITLE_MODEL", &p->title_model, err) < 0) {
         return -(int)err->code;
     }
+    p->titles = !str_eq_nocase(p->title_model, STR("off"));
     const struct llm_provider *asked = word.n ? llm_provider_find(word) : NULL;
     if (word.n && !asked) {
         return bad("LLM_PROVIDER", err, "must be claude, openai or ollama");

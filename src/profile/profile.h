@@ -47,6 +47,8 @@ struct profile {
         fallbacks[PROFILE_MAX_FALLBACKS]; /* LLM_FALLBACKS: "openai:gpt-x,ollama:y" */
     size_t n_fallbacks;
     struct str distill_model; /* DISTILL_MODEL: "provider:model" or a model of llm.provider */
+    struct str title_model;   /* TITLE_MODEL: the same, for titles; empty: distill_model */
+    bool titles;              /* TITLE_MODEL is not "off": threads are named */
     struct secret *anthropic_key, *openai_key; /* ANTHROPIC_API_KEY, OPENAI_API_KEY */
     struct str anthropic_base_url, openai_base_url, ollama_base_url; /* empty: the provider's own */
 

@@ -26,6 +26,9 @@ static const struct profile_variable variables[] = {
      "the model that compresses old messages: provider:model, or a model of "
      "LLM_PROVIDER",
      "LLM_MODEL", false},
+    {"TITLE_MODEL",
+     "the model that names threads, written as DISTILL_MODEL; off: they get no title",
+     "DISTILL_MODEL, else the conversation's", false},
     {"ANTHROPIC_API_KEY", "the operator's key for Claude", NULL, true},
     {"ANTHROPIC_BASE_URL", "where Anthropic's API is", "https://api.anthropic.com", false},
     {"OPENAI_API_KEY", "the operator's key for OpenAI or a compatible server", NULL, true},

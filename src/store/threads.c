@@ -234,6 +234,35 @@ int thread_rename(struct db *db, struct str user_id, struct str id, struct str t
     return change(db, &sql_rename, user_id, id, db_text_or_null(title), err);
 }
 
+/* RETURNING shows the row as it became: with the title it had, or with this one. */
+static const struct db_sql sql_title = DB_SQL(
+    "thread_title", "UPDATE threads SET title = COALESCE(title, $3), "
+                    "total_input_tokens = total_input_tokens + $4, "
+                    "total_output_tokens = total_output_tokens + $5 WHERE user_id = $1 AND id = $2 "
+                    "RETURNING title");
+
+int thread_title_set(struct db *db, const struct thread_title *t, bool *ret_set, struct err *err) {
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, t->user_id, DB_WRITE);
+    const struct turn_usage *u = &t->usage;
+    struct usage_record record = {.user_id = t->user_id,
+                                  .turn_id = t->turn_id,
+                                  .thread_id = t->thread_id,
+                                  .step = USAGE_STEP_TITLE,
+                                  .now_us = clock_now_us(),
+                                  .usage = u};
+    size_t q = db_tx_add(tx, &sql_title, db_text(t->user_id), db_text(t->thread_id),
+                         db_text_or_null(t->title), db_int(t->used ? u->input_tokens : 0),
+                         db_int(t->used ? u->output_tokens : 0));
+    if (t->used) {
+        usage_add(tx, &record);
+    }
+    if (db_tx_run(tx, err) < 0) {
+        return -(int)err->code;
+    }
+    *ret_set = db_rows(tx, q) > 0 && t->title.n > 0 && str_eq(db_get_text(tx, q, 0, 0), t->title);
+    return 0;
+}
+
 int thread_archive(struct db *db, struct str user_id, struct str id, bool archived,
                    struct err *err) {
     return change(db, &sql_archive, user_id, id, archived ? db_time(clock_now_us()) : db_null(),

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/arena.h"
 #include "db/db.h"
+#include "store/usage.h"
 
 struct thread_row {
     struct str id, title, agent, skill, model_provider, forked_from;
@@ -32,6 +33,16 @@ may_yield int thread_messages(struct db *db, struct str user_id, struct str id, 
 /* Each ERR_NOT_FOUND when the user has no such thread. */
 may_yield int thread_rename(struct db *db, struct str user_id, struct str id, struct str title,
                             struct err *err) must_check;
+/* A title that was made for the thread, and what it cost. */
+struct thread_title {
+    struct str user_id, thread_id, title;
+    struct str turn_id; /* beside which it was made: for the usage record */
+    bool used;          /* a model was asked: usage is recorded, also when the title is not taken */
+    struct turn_usage usage;
+};
+/* *ret_set: it is the thread's now; not when it has one already, or is gone. */
+may_yield int thread_title_set(struct db *db, const struct thread_title *t, bool *ret_set,
+                               struct err *err) must_check;
 may_yield int thread_archive(struct db *db, struct str user_id, struct str id, bool archived,
                              struct err *err) must_check;
 /* ERR_CONFLICT while a turn is running or queued. */

@@ -47,12 +47,6 @@ static const struct db_sql sql_checkpoint =
            "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id, turn_id) DO UPDATE SET "
            "node = excluded.node, message_seq = excluded.message_seq, "
            "created_at = excluded.created_at, state = excluded.state");
-static const struct db_sql sql_usage =
-    DB_SQL("step_usage",
-           "INSERT INTO usage (user_id, created_at, turn_id, step, thread_id, provider, model, "
-           "key_owner, input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, "
-           "reasoning_tokens, cost_microusd) "
-           "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)");
 static const struct db_sql sql_events =
     DB_SQL("step_events", "INSERT INTO events (user_id, turn_id, last_seq, created_at, payload) "
                           "VALUES ($1, $2, $3, $4, $5)");
@@ -127,13 +121,14 @@ static void add_interrupts(struct db_tx *tx, const struct turn_step *s, int64_t 
 }
 
 static void add_usage(struct db_tx *tx, const struct turn_step *s, int64_t now_us) {
-    const struct turn_usage *u = s->usage;
-    if (u) {
-        db_tx_add(tx, &sql_usage, db_text(s->key.user_id), db_time(now_us), db_text(s->key.turn_id),
-                  db_int(s->step), db_text(s->thread_id), db_text(u->provider), db_text(u->model),
-                  db_text(u->key_owner), db_int(u->input_tokens), db_int(u->output_tokens),
-                  db_int(u->cached_input_tokens), db_int(u->cache_write_tokens),
-                  db_int(u->reasoning_tokens), db_int(u->cost_microusd));
+    if (s->usage) {
+        struct usage_record record = {.user_id = s->key.user_id,
+                                      .turn_id = s->key.turn_id,
+                                      .thread_id = s->thread_id,
+                                      .step = s->step,
+                                      .now_us = now_us,
+                                      .usage = s->usage};
+        usage_add(tx, &record);
     }
 }
 

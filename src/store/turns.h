@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/strbuf.h"
 #include "db/db.h"
+#include "store/usage.h"
 
 struct turn_key {
     struct str user_id, turn_id;
@@ -114,12 +115,6 @@ may_yield int turn_events(struct db *db, struct turn_key key, int64_t since, str
                           struct err *err) must_check;
 
 /* ---- a step: what one node changed, in one transaction ---- */
-
-struct turn_usage {
-    struct str provider, model, key_owner;
-    int64_t input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens,
-        cost_microusd;
-};
 
 struct turn_step {
     struct turn_key key;

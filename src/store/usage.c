@@ -2,6 +2,22 @@
 
 #include "store/rows.h"
 
+static const struct db_sql sql_add =
+    DB_SQL("usage_add",
+           "INSERT INTO usage (user_id, created_at, turn_id, step, thread_id, provider, model, "
+           "key_owner, input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, "
+           "reasoning_tokens, cost_microusd) "
+           "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)");
+
+void usage_add(struct db_tx *tx, const struct usage_record *r) {
+    const struct turn_usage *u = r->usage;
+    db_tx_add(tx, &sql_add, db_text(r->user_id), db_time(r->now_us), db_text(r->turn_id),
+              db_int(r->step), db_text(r->thread_id), db_text(u->provider), db_text(u->model),
+              db_text(u->key_owner), db_int(u->input_tokens), db_int(u->output_tokens),
+              db_int(u->cached_input_tokens), db_int(u->cache_write_tokens),
+              db_int(u->reasoning_tokens), db_int(u->cost_microusd));
+}
+
 static const struct db_sql sql_sum =
     DB_SQL("usage_sum",
            "SELECT provider, model, key_owner, COUNT(*), SUM(input_tokens), SUM(output_tokens), "

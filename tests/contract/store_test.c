@@ -80,6 +80,38 @@ BOTH_BACKENDS(events_come_back_after_a_number) {
     CHECK_INT(all.n, 70 * 6);
 }
 
+BOTH_BACKENDS(a_made_title_is_taken_only_where_there_is_none) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct turn_accepted a;
+    struct thread_row row;
+    bool set = false;
+    static const struct db_sql recorded =
+        DB_SQL("recorded", "SELECT COUNT(*) FROM usage WHERE step = -1 AND output_tokens = 4");
+    struct thread_title t = {
+        .user_id = ME,
+        .thread_id = STR("t"),
+        .turn_id = STR("r1"),
+        .title = STR("Made"),
+        .used = true,
+        .usage = {STR("openai"), STR("m"), STR("user"), 30, 4, 0, 0, 0, 0},
+    };
+    REQUIRE(fixture_open(&f, backend));
+    REQUIRE_OK(accept_turn(&f, "t", "r1", "one", &a), &f.err);
+    REQUIRE_OK(thread_title_set(f.db, &t, &set, &f.err), &f.err);
+    CHECK(set);
+    REQUIRE_OK(thread_rename(f.db, ME, STR("t"), STR("Mine"), &f.err), &f.err);
+    REQUIRE_OK(thread_title_set(f.db, &t, &set, &f.err), &f.err);
+    CHECK(!set);
+    REQUIRE_OK(thread_get(f.db, ME, STR("t"), &f.arena, &row, &f.err), &f.err);
+    CHECK_STR(row.title, "Mine");
+    CHECK_INT(row.total_output_tokens, 8);
+    CHECK_INT(number_of(&f, &recorded), 2);
+    t.user_id = OTHER;
+    t.used = false;
+    REQUIRE_OK(thread_title_set(f.db, &t, &set, &f.err), &f.err);
+    CHECK(!set);
+}
+
 BOTH_BACKENDS(only_events_of_ended_turns_are_swept) {
     struct fixture f cleanup(fixture_close) = {0};
     struct turn_accepted a;

@@ -12,6 +12,7 @@
  *   [hang]  [drop]                                     no answer at all
  *   [refuse]  [length]                                 other ends
  *   [echo-system]  [echo-messages]  [echo-tools]  [echo-results]      what it was sent
+ *   [title any text]  [title fail]                     what it answers when it is asked for a title
  *
  * What stands behind the n-th [then] is for the n-th round of calls; pace is for all of them. */
 #include <stdio.h>
@@ -241,6 +242,10 @@ static void on_echo_tools(struct script *s, struct str args) {
     s->a->text = arena_str(s->c->arena, str_trim(strbuf_str(&s->c->tool_names)));
 }
 
+static void on_title(struct script *s, struct str args) {
+    (void)s, (void)args; /* to the conversation it says nothing */
+}
+
 static void report_results(struct script *s);
 
 static void on_echo_results(struct script *s, struct str args) {
@@ -278,6 +283,7 @@ static const struct {
     {"echo-messages", on_echo_messages, false},
     {"echo-tools", on_echo_tools, false},
     {"echo-results", on_echo_results, false},
+    {"title", on_title, false},
 };
 
 static bool run_directive(struct script *s, struct str name, struct str args) {
@@ -436,10 +442,33 @@ static void break_arguments(struct fake_answer *a) {
     }
 }
 
+/* ---- titles ---- */
+
+/* The message is material there: of its directives only [title] counts. */
+static bool answer_title(const struct fake_conversation *c, struct fake_answer *a) {
+    if (!str_starts(str_trim(c->system), STR("You name conversations."))) {
+        return false;
+    }
+    size_t at = str_find(c->last_user, STR("[title "));
+    a->text = STR("A title");
+    if (at != SIZE_MAX) {
+        struct str rest = str_skip(c->last_user, at + 7);
+        a->text = str_trim(str_cut(&rest, ']'));
+    }
+    if (str_eq(a->text, STR("fail"))) {
+        a->mishap = FAKE_STATUS;
+        a->status = 500;
+    }
+    return true;
+}
+
 void fake_script(struct fake_script_state *state, const struct fake_conversation *c,
                  int64_t default_delay_ms, struct fake_answer *ret) {
     struct script s = {.state = state, .c = c, .a = ret, .plain = STRBUF(FAKE_MAX_BODY_BYTES)};
     *ret = (struct fake_answer){.retry_after_s = -1, .delay_ms = default_delay_ms};
+    if (answer_title(c, ret)) {
+        return;
+    }
     read_directives(&s, c->last_user);
     if (ret->text.n == 0 && ret->n_calls == 0) {
         small_talk(&s);

@@ -265,6 +265,7 @@ export class Adjutant {
       all.ASSISTANT_API_KEY ??= this.headers['X-API-Key'];
       all.CREDENTIALS_ENCRYPTION_KEY ??= 'c2VjcmV0cyBvZiB0aGUgZmxvdyB0ZXN0cywgMzIgYi4=';
     }
+    all.TITLE_MODEL ??= 'off'; // so that the model's calls are those of the turns
     return plainEnvironment({ ...all, ...more });
   }
 
