@@ -38,6 +38,8 @@ static void add_item(struct paging *p, struct str item) {
     p->items[p->n++] = item;
 }
 
+static const char more_than_is_taken[] = "it lists more than is taken; the rest is left out";
+
 static int cut_items(struct paging *p, struct str array, struct err *err) {
     struct str copy = arena_str(p->arena, array), item;
     struct scan s = scan_begin(copy);
@@ -47,7 +49,7 @@ static int cut_items(struct paging *p, struct str array, struct err *err) {
     }
     while (scan_element(&s, &first, &item)) {
         if (p->n >= MCP_MAX_TOOLS) {
-            p->warning = "it lists more than is taken; the rest is left out";
+            p->warning = more_than_is_taken;
             return 0;
         }
         if (item.p[0] == '{') {
@@ -82,7 +84,9 @@ static void take_cursor(struct paging *p, struct str cursor) {
         p->warning = "it gives the same cursor again; the rest is left out";
     } else if (p->pages + 1 >= MCP_MAX_LIST_PAGES) {
         p->warning = "it has too many pages; the rest is left out";
-    } else if (p->n < MCP_MAX_TOOLS) {
+    } else if (p->n >= MCP_MAX_TOOLS) {
+        p->warning = more_than_is_taken;
+    } else {
         p->cursor = arena_str(p->arena, cursor);
     }
 }

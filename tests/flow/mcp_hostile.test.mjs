@@ -163,6 +163,10 @@ describe('hostile MCP servers', { skip: !BACKENDS.includes('sqlite'), concurrenc
       assert.equal(r.state, 'done');
       const body = (await fake.requests(1))[0].body;
       assert.ok(body.tools.length <= 128, `${body.tools.length} tools were offered`);
+      const { connections } = (await g.get('/api/connections')).json;
+      const listed = connections.find((c) => c.name === 'many');
+      assert.ok(listed.tools <= 2000);
+      assert.match(listed.list_warning, /more than is taken/);
     });
 
     test('bad tools are left out one by one', async () => {
