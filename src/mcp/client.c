@@ -158,6 +158,7 @@ static void post_now(void *arg) {
         log_debug("mcp", "%s", err.msg);
     }
     fiber_timeout_stop(&timeout);
+    c->n_posts--;
     strbuf_done(&p->message);
     mem_free(p);
 }
@@ -170,7 +171,9 @@ void client_post_later(struct mcp_client *c, struct str message) {
     if (!client_spawn(c, "mcp post", post_now, p)) {
         strbuf_done(&p->message);
         mem_free(p);
+        return;
     }
+    c->n_posts++;
 }
 
 /* ---- connecting ---- */

@@ -24,6 +24,7 @@ enum {
     CLIENT_MAX_REQUEST_BYTES = 8 * 1024 * 1024,
     CLIENT_MAX_STREAM_BYTES = 64 * 1024 * 1024, /* all that one request's answer may stream */
     CLIENT_MAX_INBOX = 8,                       /* requests of the server that wait for a call */
+    CLIENT_MAX_ANSWERS = 32, /* to requests of the server, on their way beside the calls */
     CLIENT_MAX_SESSION_ID = 1024,
     CLIENT_MAX_CHALLENGES = 3,
 };
@@ -67,8 +68,9 @@ struct mcp_client {
     enum client_state state;
     uint64_t generation; /* of the connection: grows when one is made or lost */
     struct fiber_cond changed;
-    struct err connect_err;   /* of the last attempt, when it failed */
-    struct fiber_scope scope; /* the attempt, listeners, notifications on their way */
+    struct err connect_err;        /* of the last attempt, when it failed */
+    struct fiber_scope scope;      /* the attempt, listeners, notifications on their way */
+    unsigned n_posts, n_answering; /* fibers of client_post_later; of requests beside the calls */
 
     enum mcp_era era; /* of this connection */
     enum mcp_revision revision;

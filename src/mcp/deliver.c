@@ -101,14 +101,37 @@ struct background_answer {
 static void answer_in_background(void *arg) {
     struct background_answer *b = arg;
     server_request_answer(b->client, &b->client->o.requests, b->request);
+    b->client->n_answering--;
     server_request_free(b->request);
     mem_free(b);
+}
+
+static void answer_beside(struct mcp_client *c, const struct rpc_message *m) {
+    struct background_answer *b = mem_alloc(sizeof *b);
+    *b = (struct background_answer){c, server_request_new(m)};
+    if (!client_spawn(c, "mcp answer", answer_in_background, b)) {
+        server_request_free(b->request);
+        mem_free(b);
+        return;
+    }
+    c->n_answering++;
+}
+
+/* Each is a fiber and a connection, and one message of the server can ask thousands of times: what
+ * is too much stays unanswered. */
+static void post_answer(struct mcp_client *c, struct str message) {
+    if (c->n_posts < CLIENT_MAX_ANSWERS) {
+        client_post_later(c, message);
+    } else {
+        log_debug("mcp", "server %.*s: it asks faster than it takes our answers",
+                  STR_ARG(c->o.name));
+    }
 }
 
 static void refuse(struct mcp_client *c, struct str id, int64_t code, struct str why) {
     struct strbuf message cleanup(strbuf_done) = STRBUF(1024);
     rpc_write_error(&message, id, code, why, STR_EMPTY);
-    client_post_later(c, strbuf_str(&message));
+    post_answer(c, strbuf_str(&message));
 }
 
 static void take_request(struct mcp_client *c, struct mcp_exchange *via,
@@ -116,23 +139,18 @@ static void take_request(struct mcp_client *c, struct mcp_exchange *via,
     if (str_eq(m->method, STR("ping"))) {
         struct strbuf message cleanup(strbuf_done) = STRBUF(1024);
         rpc_write_result(&message, m->id, STR("{}"));
-        client_post_later(c, strbuf_str(&message));
+        post_answer(c, strbuf_str(&message));
         return;
     }
     struct mcp_exchange *x = find_answerer(c, via);
-    if (x && x->n_inbox >= CLIENT_MAX_INBOX) {
+    if (x ? x->n_inbox >= CLIENT_MAX_INBOX : c->n_answering >= CLIENT_MAX_ANSWERS) {
         refuse(c, m->id, RPC_INTERNAL_ERROR, STR("too many requests at once"));
     } else if (x) {
         x->n_inbox++;
         list_push(&x->inbox, &server_request_new(m)->node);
         fiber_broadcast(&x->changed);
     } else if (c->o.requests.handle) {
-        struct background_answer *b = mem_alloc(sizeof *b);
-        *b = (struct background_answer){c, server_request_new(m)};
-        if (!client_spawn(c, "mcp answer", answer_in_background, b)) {
-            server_request_free(b->request);
-            mem_free(b);
-        }
+        answer_beside(c, m);
     } else {
         refuse(c, m->id, RPC_METHOD_NOT_FOUND, STR("method not found"));
     }
