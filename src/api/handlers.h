@@ -22,6 +22,8 @@ may_yield int handle_thread_delete(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_cancel(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_checkpoints(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_fork(struct call *c, struct err *err) must_check;
+/* search.c */
+may_yield int handle_search(struct call *c, struct err *err) must_check;
 /* account.c */
 may_yield int handle_login(struct call *c, struct err *err) must_check;
 may_yield int handle_logout(struct call *c, struct err *err) must_check;

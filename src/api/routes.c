@@ -56,6 +56,10 @@ static const struct route table[] = {
      .tag = "threads", .summary = "A new thread with the messages up to a turn", .request = "Fork",
      .response = "Thread", .status = 201},
 
+    {"GET", "/api/search", TO(search), USER, .tag = "threads",
+     .summary = "Messages with all of these words, newest first", .query = "q limit cursor",
+     .response = "SearchResult", .status = 200},
+
     /* accounts and models */
     {"POST", "/api/login", TO(login), PUBLIC, .max_body_bytes = 4096, .tag = "account",
      .summary = "Exchange a key for a session cookie", .request = "Login", .response = "Session",

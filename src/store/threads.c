@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "store/rows.h"
+#include "store/search.h"
 
 enum { MAX_ID = 128 };
 #define END_OF_TIME_US INT64_C(253402300799000000) /* 9999-12-31T23:59:59Z */
@@ -271,6 +272,7 @@ int thread_archive(struct db *db, struct str user_id, struct str id, bool archiv
 
 int thread_delete(struct db *db, struct str user_id, struct str id, struct err *err) {
     struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_WRITE);
+    search_forget_thread(tx, db, user_id, id);
     size_t deleted = db_tx_add(tx, &sql_delete, db_text(user_id), db_text(id));
     size_t left = db_tx_add(tx, &sql_exists, db_text(user_id), db_text(id));
     if (db_tx_run(tx, err) < 0) {

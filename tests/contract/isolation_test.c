@@ -41,6 +41,8 @@ static const char *const seeds[] = {
     "INSERT INTO interrupts (user_id, id, thread_id, turn_id, position, code, kind, state, "
     "created_at, expires_at, call_id, server, tool, name, digest, arguments) VALUES ('%s', 'i', "
     "'t', 'r', 1, 'K7Q2', 'approval', 'open', now(), now(), 'c', 's', 't', 'n', 'd', '{}')",
+    "INSERT INTO search_rows (user_id, thread_id, seq, message_id, role, created_at, text) "
+    "VALUES ('%s', 't', 1, 'm', 'user', now(), 'secret')",
     "INSERT INTO audit (user_id, id, created_at, actor, action) VALUES ('%s', 'i', now(), 'a', "
     "'b')",
 };
@@ -129,13 +131,16 @@ static void refused(const struct attack *a, const char *statement) {
 /* A row that would be right, were it `user` who wrote it. */
 static void insert_for(const struct attack *a, const char *user) {
     PGresult *row = sql(a->owner,
-                        "SELECT quote_literal(jsonb_set(to_jsonb(t), '{user_id}', '\"%s\"')) "
-                        "FROM %s t WHERE user_id = '" VICTIM "'",
-                        user, a->table);
+                        "SELECT quote_literal(jsonb_set(to_jsonb(t), '{user_id}', '\"%s\"')), "
+                        "(SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute "
+                        "WHERE attrelid = '%s'::regclass AND attnum > 0 AND NOT attisdropped AND "
+                        "attgenerated = '') FROM %s t WHERE user_id = '" VICTIM "'",
+                        user, a->table, a->table);
     struct strbuf text cleanup(strbuf_done) = STRBUF(64 * 1024);
     if (CHECK(PQntuples(row) == 1)) {
-        strbuf_addf(&text, "INSERT INTO %s SELECT * FROM json_populate_record(NULL::%s, %s)",
-                    a->table, a->table, PQgetvalue(row, 0, 0));
+        const char *columns = PQgetvalue(row, 0, 1);
+        strbuf_addf(&text, "INSERT INTO %s (%s) SELECT %s FROM json_populate_record(NULL::%s, %s)",
+                    a->table, columns, columns, a->table, PQgetvalue(row, 0, 0));
         refused(a, strbuf_z(&text));
     }
     PQclear(row);
@@ -298,6 +303,7 @@ TEST_FIBER(views_past_the_fences_show_what_they_must_only) {
                   "credential_keys: user_id service encryption_key_id; "
                   "event_ages: user_id turn_id last_seq created_at ended_at; "
                   "open_turns: user_id turn_id thread_id position state lease_owner lease_until; "
+                  "own_search_rows: user_id thread_id seq message_id role created_at text words; "
                   "usage_amounts: user_id created_at provider model key_owner input_tokens "
                   "output_tokens cached_input_tokens cache_write_tokens reasoning_tokens "
                   "cost_microusd; "

@@ -1,5 +1,6 @@
 /* What is read of turns and threads, events, usage, keys and sessions. */
 #include "store/notifications.h"
+#include "store/search.h"
 #include "store_fixture.h"
 
 static const char *const nine = "123456789"; /* a message of it has 37 bytes */
@@ -110,6 +111,69 @@ BOTH_BACKENDS(a_made_title_is_taken_only_where_there_is_none) {
     t.used = false;
     REQUIRE_OK(thread_title_set(f.db, &t, &set, &f.err), &f.err);
     CHECK(!set);
+}
+
+/* Says something in a thread and gets "an answer" back. */
+static void converse(struct fixture *f, const char *thread, const char *turn_id, const char *text) {
+    struct turn_accepted a;
+    REQUIRE_OK(accept_turn(f, thread, turn_id, text, &a), &f->err);
+    REQUIRE_OK(end_turn(f, thread, turn_id, a.position, 0, 1, a.message_seq + 1), &f->err);
+}
+
+static size_t find(struct fixture *f, struct str user, const char *text, struct search_hit **ret) {
+    bool complete = false;
+    size_t n = 99;
+    CHECK_OK(search_update(f->db, user, 10 * 1000, &complete, &f->err), &f->err);
+    CHECK(complete);
+    CHECK_OK(search_messages(f->db, user, str_z(text), NULL, 200, &f->arena, ret, &n, &f->err),
+             &f->err);
+    return n;
+}
+
+BOTH_BACKENDS(messages_are_found_by_their_words) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct search_hit *hits;
+    REQUIRE(fixture_open(&f, backend));
+    converse(&f, "t", "r1", "Where is the lighthouse?");
+    REQUIRE(find(&f, ME, "where LIGHT", &hits) == 1);
+    CHECK_STR(hits[0].place.thread_id, "t");
+    CHECK_STR(hits[0].role, "user");
+    CHECK_STR(hits[0].snippet, "\x02Where\x03 is the \x02lighthouse\x03?");
+    converse(&f, "t", "r2", "The lighthouse again");
+    REQUIRE(find(&f, ME, "lighthouse", &hits) == 2);
+    CHECK_INT(hits[0].place.seq, 3);
+    CHECK_INT(find(&f, ME, "light where", &hits), 0);
+    CHECK_INT(find(&f, ME, "\"')(*&|!:<->", &hits), 0);
+    CHECK_INT(find(&f, ME, "\xf0\x9f\x98\x80", &hits), 0);
+    REQUIRE_OK(thread_delete(f.db, ME, STR("t"), &f.err), &f.err);
+    CHECK_INT(find(&f, ME, "lighthouse", &hits), 0);
+}
+
+BOTH_BACKENDS(many_messages_are_indexed_in_several_batches) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct search_hit *hits;
+    bool complete = true;
+    REQUIRE(fixture_open(&f, backend));
+    for (int i = 0; i < 60; i++) {
+        char thread[8], id[8];
+        snprintf(thread, sizeof thread, "t%d", i % 20);
+        snprintf(id, sizeof id, "r%d", i);
+        converse(&f, thread, id, "a lighthouse");
+    }
+    REQUIRE_OK(search_update(f.db, ME, 0, &complete, &f.err), &f.err);
+    CHECK(!complete);
+    CHECK_INT(find(&f, ME, "lighthouse", &hits), 60);
+}
+
+BOTH_BACKENDS(nobody_finds_what_others_said) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct search_hit *hits;
+    REQUIRE(fixture_open(&f, backend));
+    converse(&f, "t", "r1", "my lighthouse");
+    CHECK_INT(find(&f, OTHER, "lighthouse", &hits), 0);
+    CHECK_INT(find(&f, ME, "lighthouse", &hits), 1);
+    CHECK_INT(find(&f, OTHER, "lighthouse", &hits), 0);
+    CHECK_INT(find(&f, STR("o'\\' | 'me"), "lighthouse", &hits), 0);
 }
 
 BOTH_BACKENDS(only_events_of_ended_turns_are_swept) {

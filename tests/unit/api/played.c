@@ -1,6 +1,7 @@
 #include "played.h"
 #include "event/event.h"
 #include "store/interrupts.h"
+#include "store/search.h"
 
 #include <stdio.h>
 
@@ -215,6 +216,32 @@ int thread_fork(struct db *db, struct str user_id, struct str id, struct str tur
     keep(&played.turn_id, turn_id);
     keep(&played.thread_id, new_id);
     played.thread = strbuf_z(&played.thread_id);
+    return 0;
+}
+
+int search_update(struct db *db, struct str user_id, int64_t patience_ms, bool *ret_complete,
+                  struct err *err) {
+    (void)db, (void)user_id, (void)patience_ms;
+    *ret_complete = true;
+    return played.fails.code ? fail(err) : 0;
+}
+
+/* One more than fits a page of two. */
+int search_messages(struct db *db, struct str user_id, struct str text,
+                    const struct search_place *behind, size_t max, struct arena *arena,
+                    struct search_hit **ret, size_t *ret_n, struct err *err) {
+    (void)db, (void)user_id, (void)err;
+    keep(&played.text, text);
+    *ret = arena_alloc(arena, 3 * sizeof **ret);
+    for (*ret_n = 0; *ret_n < MIN(max, (size_t)3); (*ret_n)++) {
+        int64_t seq = (behind ? behind->seq : 10) - (int64_t)*ret_n;
+        (*ret)[*ret_n] = (struct search_hit){
+            .place = {.created_us = 1000000, .seq = seq, .thread_id = STR("t.1")},
+            .message_id = STR("m"),
+            .role = STR("user"),
+            .snippet = STR("one \x02two\x03 three"),
+        };
+    }
     return 0;
 }
 

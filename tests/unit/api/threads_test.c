@@ -31,6 +31,28 @@ TEST_FIBER(pages_of_the_list_join) {
     played_stop();
 }
 
+TEST_FIBER(a_search_shows_what_matched_and_where_it_goes_on) {
+    REQUIRE(played_start());
+    json_auto_t *first = get("/api/search?q=a%20b%26&limit=2", 200);
+    const json_t *hits = json_object_get(first, "hits");
+    REQUIRE(json_array_size(hits) == 2);
+    CHECK_STR(strbuf_str(&played.text), "a b&");
+    const json_t *snippet = json_object_get(json_array_get(hits, 0), "snippet");
+    REQUIRE(json_array_size(snippet) == 3);
+    CHECK_STR(json_str(json_array_get(snippet, 1), "text"), "two");
+    CHECK(json_bool(json_array_get(snippet, 1), "match", false));
+    CHECK(!json_bool(json_array_get(snippet, 2), "match", true));
+    CHECK_STR(json_str(first, "next_cursor"), "1000000.9.t.1");
+    json_auto_t *second = get("/api/search?q=a&cursor=1000000.9.t.1", 200);
+    hits = json_object_get(second, "hits");
+    CHECK_INT(json_int(json_array_get(hits, 0), "seq", 0), 9);
+    CHECK(!json_object_get(second, "next_cursor"));
+    get("/api/search?q=a&cursor=1.t", 400);
+    get("/api/search?q=a&cursor=0.1.t", 400);
+    get("/api/search?q=a&limit=51", 400);
+    played_stop();
+}
+
 static void check_messages(const char *path, int64_t first, int64_t last, bool has_more) {
     json_auto_t *tree = get(path, 200);
     const json_t *messages = json_object_get(tree, "messages");
