@@ -167,7 +167,7 @@ int handle_credential_put(struct call *c, struct err *err) {
 
 int handle_credential_delete(struct call *c, struct err *err) {
     struct str actor = audit_actor(&c->arena, c->principal.user_id, c->principal.key_hash);
-    if (vault_delete_as(c->gateway->vault, c->principal.user_id, c->params[0], actor, err) < 0) {
+    if (vault_delete(c->gateway->vault, c->principal.user_id, c->params[0], actor, err) < 0) {
         return -(int)err->code;
     }
     return call_respond_empty(c, 204, NULL, 0);

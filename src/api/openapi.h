@@ -3,5 +3,3 @@
 #include "base/strbuf.h"
 
 void openapi_write(struct strbuf *out, const char *version);
-/* The components: schemas.json as it is. */
-struct str openapi_schemas(void);

@@ -108,8 +108,10 @@ int vault_open_row(const struct vault *v, struct str user_id, const struct crede
     return 0;
 }
 
-void vault_close_row(const struct vault *v, struct str user_id, struct str value,
-                     struct strbuf *ciphertext, uint8_t *nonce, struct credential_row *row) {
+/* Fills in key_id, nonce and ciphertext, which lives in `ciphertext`. `nonce` has
+ * AEAD_NONCE_BYTES. */
+static void close_row(const struct vault *v, struct str user_id, struct str value,
+                      struct strbuf *ciphertext, uint8_t *nonce, struct credential_row *row) {
     struct strbuf aad cleanup(strbuf_done) = STRBUF(MAX_AAD_BYTES);
     const struct vault_key *key = &v->keys.keys[0];
     bind_row(&aad, user_id, row->service);
@@ -125,7 +127,7 @@ int vault_rekey_row(struct vault *v, struct str user_id, const struct credential
     struct strbuf ciphertext cleanup(strbuf_done) = STRBUF(VAULT_MAX_VALUE_BYTES + AEAD_TAG_BYTES);
     uint8_t nonce[AEAD_NONCE_BYTES];
     struct credential_row new = *row;
-    vault_close_row(v, user_id, secret_reveal(value), &ciphertext, nonce, &new);
+    close_row(v, user_id, secret_reveal(value), &ciphertext, nonce, &new);
     if (strbuf_check(&ciphertext, "a credential", err) < 0) {
         return -(int)err->code;
     }
@@ -259,7 +261,7 @@ int vault_put(struct vault *v, struct str user_id, const struct vault_entry *ent
                                 .subject = entry->service,
                                 .detail = audit_detail(entry, &detail)};
     put.audit = entry->actor.n ? &audit : NULL;
-    vault_close_row(v, user_id, value, &ciphertext, nonce, &put.row);
+    close_row(v, user_id, value, &ciphertext, nonce, &put.row);
     if (credential_put(v->db, &put, err) < 0) {
         return err->code == ERR_CONFLICT
                    ? err_set(err, ERR_CONFLICT,
@@ -272,8 +274,8 @@ int vault_put(struct vault *v, struct str user_id, const struct vault_entry *ent
     return 0;
 }
 
-int vault_delete_as(struct vault *v, struct str user_id, struct str service, struct str actor,
-                    struct err *err) {
+int vault_delete(struct vault *v, struct str user_id, struct str service, struct str actor,
+                 struct err *err) {
     struct audit_entry audit = {
         .user_id = user_id, .actor = actor, .action = STR("credential.delete"), .subject = service};
     if (credential_delete(v->db, user_id, service, actor.n ? &audit : NULL, err) < 0) {
@@ -281,10 +283,6 @@ int vault_delete_as(struct vault *v, struct str user_id, struct str service, str
     }
     user_epoch_changed(v->epochs, user_id);
     return 0;
-}
-
-int vault_delete(struct vault *v, struct str user_id, struct str service, struct err *err) {
-    return vault_delete_as(v, user_id, service, STR_EMPTY, err);
 }
 
 int vault_list(struct vault *v, struct str user_id, struct arena *arena, struct vault_entry **ret,

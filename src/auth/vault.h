@@ -43,11 +43,9 @@ may_yield int vault_find(struct vault *v, struct str user_id, struct str service
  * user's epoch counts up. entry's times of creation and change are not read. */
 may_yield int vault_put(struct vault *v, struct str user_id, const struct vault_entry *entry,
                         struct str value, struct err *err) must_check;
-may_yield int vault_delete(struct vault *v, struct str user_id, struct str service, struct err *err)
-    must_check; /* ERR_NOT_FOUND */
-/* The same, with a row in the audit trail. */
-may_yield int vault_delete_as(struct vault *v, struct str user_id, struct str service,
-                              struct str actor, struct err *err) must_check;
+/* ERR_NOT_FOUND. actor as in vault_entry. */
+may_yield int vault_delete(struct vault *v, struct str user_id, struct str service,
+                           struct str actor, struct err *err) must_check;
 may_yield int vault_list(struct vault *v, struct str user_id, struct arena *arena,
                          struct vault_entry **ret, size_t *ret_n, struct err *err) must_check;
 

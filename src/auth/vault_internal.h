@@ -22,10 +22,6 @@ struct vault {
  * service. */
 int vault_open_row(const struct vault *v, struct str user_id, const struct credential_row *row,
                    struct secret **ret, struct err *err) must_check;
-/* Fills in key_id, nonce and ciphertext, which lives in `ciphertext`. `nonce` has
- * AEAD_NONCE_BYTES. */
-void vault_close_row(const struct vault *v, struct str user_id, struct str value,
-                     struct strbuf *ciphertext, uint8_t *nonce, struct credential_row *row);
 /* Under the newest key, when it stands under an older one; *ret_done is false when somebody
  * changed it meanwhile. */
 may_yield int vault_rekey_row(struct vault *v, struct str user_id, const struct credential_row *row,

@@ -284,7 +284,7 @@ static const struct cli_command vault_put_command = {
 
 static int delete (struct vault_call *call) {
     struct err err;
-    if (vault_delete_as(call->vault, call->user_id, str_z(call->args->words[0]), STR("cli"), &err) <
+    if (vault_delete(call->vault, call->user_id, str_z(call->args->words[0]), STR("cli"), &err) <
         0) {
         return fail(&err);
     }

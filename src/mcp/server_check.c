@@ -2,7 +2,7 @@
 
 #include "mcp/server_internal.h"
 
-bool mcp_name_is_legal(struct str name) {
+static bool name_is_legal(struct str name) {
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
         if (!isalnum((unsigned char)c) && c != '_' && c != '-' && c != '.') {
@@ -35,7 +35,7 @@ int mcp_table_check(const struct mcp_server *server, struct err *err) {
     }
     for (size_t i = 0; i < server->n_tools && rc == 0; i++) {
         const struct mcp_server_tool *t = &server->tools[i];
-        if (!mcp_name_is_legal(str_z(t->name)) || !t->run) {
+        if (!name_is_legal(str_z(t->name)) || !t->run) {
             return err_set(err, ERR_INVALID, "tool %zu has no legal name, or no function", i);
         }
         for (size_t k = 0; k < i; k++) {

@@ -189,7 +189,6 @@ struct mcp_request {
     struct str state_in;
     struct strbuf state_out, input_requests;
     bool input_required;
-    unsigned n_asks;
 };
 
 /* Takes over the counts of stream and session, copies the message's texts. */
@@ -254,7 +253,6 @@ void mcp_ask_write(struct mcp_request *r, struct jsonw *w);
 
 /* ---- server_check.c ---- */
 
-bool mcp_name_is_legal(struct str name);
 /* What an endpoint insists on: legal and unique names, JSON that reads. */
 int mcp_table_check(const struct mcp_server *server, struct err *err) must_check;
 

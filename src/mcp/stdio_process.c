@@ -99,7 +99,7 @@ void stdio_process_unref(struct stdio_process *p) {
     free_if_last(p);
 }
 
-bool stdio_process_running(const struct stdio_process *p) {
+static bool is_running(const struct stdio_process *p) {
     return p->started && !p->exited && !p->closed;
 }
 
@@ -232,7 +232,7 @@ static void on_written(uv_write_t *request, int status) {
 
 int stdio_process_write(struct stdio_process *p, struct str bytes, struct err *err) {
     uv_stream_t *in = (uv_stream_t *)&p->pipes[IN];
-    if (!stdio_process_running(p) || uv_is_closing((uv_handle_t *)in)) {
+    if (!is_running(p) || uv_is_closing((uv_handle_t *)in)) {
         return err_set(err, ERR_UNAVAILABLE, "it has ended");
     }
     if (uv_stream_get_write_queue_size(in) + bytes.n > STDIO_MAX_UNSENT) {

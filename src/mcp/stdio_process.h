@@ -24,7 +24,6 @@ int stdio_process_start(const struct stdio_options *options, struct stdio_proces
                         struct err *err) must_check;
 struct stdio_process *stdio_process_ref(struct stdio_process *p);
 void stdio_process_unref(struct stdio_process *p); /* after stop */
-bool stdio_process_running(const struct stdio_process *p);
 
 /* The next bytes of its output, to be given back with strbuf_reset; empty at the end. */
 may_yield int stdio_process_read(struct stdio_process *p, struct strbuf *ret, struct err *err)

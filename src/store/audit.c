@@ -32,12 +32,6 @@ void audit_add(struct db_tx *tx, struct audit_entry *e) {
               db_text(e->detail.n ? e->detail : STR("{}")));
 }
 
-int audit_write(struct db *db, struct audit_entry *e, struct err *err) {
-    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, e->user_id, DB_WRITE);
-    audit_add(tx, e);
-    return db_tx_run(tx, err);
-}
-
 /* ---- reading ---- */
 
 static const struct db_sql sql_list =

@@ -1,5 +1,5 @@
 /* The audit trail: who changed what, on whose behalf. Rows are only ever added, each of the user it
- * concerns. A change and its row belong into one transaction where that is possible. */
+ * concerns. A change and its row are one transaction. */
 #pragma once
 #include "base/arena.h"
 #include "base/id.h"
@@ -24,8 +24,6 @@ struct audit_entry {
 struct str audit_actor(struct arena *arena, struct str user_id, struct str key_hash);
 /* Appends the row to a transaction of entry->user_id. */
 void audit_add(struct db_tx *tx, struct audit_entry *entry);
-/* In a transaction of its own, for changes that are not rows of this database. */
-may_yield int audit_write(struct db *db, struct audit_entry *entry, struct err *err) must_check;
 
 struct audit_row {
     struct str user_id, id, actor, action, subject, detail;

@@ -31,9 +31,6 @@ struct interrupt_row {
     int64_t created_us, answered_us;
     bool superseded; /* the thread went on without an answer */
 };
-static inline bool interrupt_row_open(const struct interrupt_row *r, int64_t now_us) {
-    return str_eq(r->state, STR("open")) && !r->superseded && r->is.expires_us > now_us;
-}
 
 may_yield int interrupt_get(struct db *db, struct str user_id, struct str id, struct arena *arena,
                             struct interrupt_row *ret, struct err *err) must_check;

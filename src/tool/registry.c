@@ -53,17 +53,6 @@ const struct tool *tool_at(const struct tool_registry *r, size_t i) {
     return r->tools[i];
 }
 
-size_t tool_specs(const struct tool_registry *r, struct arena *arena, const struct llm_tool **ret) {
-    struct llm_tool *specs = arena_alloc(arena, r->n * sizeof *specs);
-    for (size_t i = 0; i < r->n; i++) {
-        specs[i] = (struct llm_tool){.name = str_z(r->tools[i]->name),
-                                     .description = str_z(r->tools[i]->description),
-                                     .schema = str_z(r->tools[i]->schema)};
-    }
-    *ret = specs;
-    return r->n;
-}
-
 void tool_register_builtins(struct tool_registry *r) {
     tool_register(r, &tool_current_time);
     tool_register(r, &tool_calculate);

@@ -47,8 +47,6 @@ const struct tool *tool_find(const struct tool_registry *r, struct str name);
 /* In order of registration. */
 size_t tool_count(const struct tool_registry *r);
 const struct tool *tool_at(const struct tool_registry *r, size_t i);
-/* For the model, in order of registration. */
-size_t tool_specs(const struct tool_registry *r, struct arena *arena, const struct llm_tool **ret);
 
 /* current_time and calculate. */
 void tool_register_builtins(struct tool_registry *r);

@@ -83,7 +83,7 @@ BOTH_BACKENDS(the_users_key_comes_first_then_the_operators_then_none) {
     give(&t, OTHER, "llm_anthropic", "{\"api_key\":\"other-a\"}");
     CHECK_STR(asked(&t, OTHER, "", true), "anthropic house-model other-a user");
     CHECK_STR(asked(&t, ME, "", true), "anthropic house-model mine-a user");
-    CHECK_OK(vault_delete(t.vault, ME, STR("llm_anthropic"), &t.f.err), &t.f.err);
+    CHECK_OK(vault_delete(t.vault, ME, STR("llm_anthropic"), STR_EMPTY, &t.f.err), &t.f.err);
     CHECK_STR(asked(&t, ME, "", false), NO_KEY);
     CHECK_STR(asked(&t, ME, "", true), "anthropic house-model operator-a operator");
 }
@@ -123,7 +123,7 @@ BOTH_BACKENDS(fallbacks_are_what_the_same_caller_may_pay_for) {
     give(&t, ME, "llm_openai", "{\"api_key\":\"mine-o\",\"preferred_model\":\"gpt-mine\"}");
     CHECK_STR(asked(&t, ME, "", true),
               "anthropic house-model mine-a user, openai gpt-f mine-o user");
-    CHECK_OK(vault_delete(t.vault, ME, STR("llm_anthropic"), &t.f.err), &t.f.err);
+    CHECK_OK(vault_delete(t.vault, ME, STR("llm_anthropic"), STR_EMPTY, &t.f.err), &t.f.err);
     CHECK_STR(asked(&t, ME, "", true),
               "anthropic house-model operator-a operator, openai gpt-f mine-o user, "
               "ollama o-f  operator");

@@ -101,10 +101,11 @@ BOTH_BACKENDS(what_is_put_comes_out_for_its_user_only) {
         CHECK(entries[0].created_us > 0 && entries[0].created_us < entries[0].updated_us);
         CHECK_STR(entries[1].service, "mcp:a.b-c_9");
     }
-    CHECK_OK(vault_delete(s.vault, ME, STR("google"), &s.f.err), &s.f.err);
+    CHECK_OK(vault_delete(s.vault, ME, STR("google"), STR_EMPTY, &s.f.err), &s.f.err);
     CHECK(user_epoch(s.epochs, ME) != epoch);
     CHECK_GET(&s, ME, "google", "not_found");
-    CHECK_FAILS(vault_delete(s.vault, ME, STR("google"), &s.f.err), &s.f.err, ERR_NOT_FOUND);
+    CHECK_FAILS(vault_delete(s.vault, ME, STR("google"), STR_EMPTY, &s.f.err), &s.f.err,
+                ERR_NOT_FOUND);
 }
 
 BOTH_BACKENDS(what_may_not_be_put_is_refused) {
@@ -210,7 +211,7 @@ BOTH_BACKENDS(a_wrong_key_is_told_and_overwrites_nothing) {
     REQUIRE_OK(unlock(&s, KEY_1, NULL), &s.f.err);
     CHECK_GET(&s, ME, "a", "{\"k\":\"mine\"}");
     CHECK_GET(&s, ME, "b", "forbidden");
-    CHECK_OK(vault_delete(s.vault, ME, STR("b"), &s.f.err), &s.f.err);
+    CHECK_OK(vault_delete(s.vault, ME, STR("b"), STR_EMPTY, &s.f.err), &s.f.err);
     CHECK_OK(put(&s, ME, "b", "{\"k\":\"b\"}"), &s.f.err);
 }
 
@@ -364,7 +365,7 @@ static void be_busy(void *arg) {
         struct vault_entry entry = {.service = str_z(service_of(b->s, i)), .scopes = STR("a b")};
         struct str user = user_of(b->s, u);
         if (n % 5 == 0) {
-            CHECK_OK(vault_delete(b->s->vault, user, entry.service, &err), &err);
+            CHECK_OK(vault_delete(b->s->vault, user, entry.service, STR_EMPTY, &err), &err);
         }
         CHECK_OK(vault_put(b->s->vault, user, &entry, str_z(value_of(b->s, u, i, n)), &err), &err);
         b->version[u][i] = n;
@@ -466,14 +467,14 @@ BOTH_BACKENDS(a_change_that_fails_changes_nothing) {
     CHECK_FAILS(vault_put(s.vault, ME, &entry, STR("{\"v\":2}"), &s.f.err), &s.f.err,
                 ERR_UNAVAILABLE);
     db_fail_at(s.f.db, 1, ERR_UNAVAILABLE, false);
-    CHECK_FAILS(vault_delete_as(s.vault, ME, STR("a"), STR("somebody"), &s.f.err), &s.f.err,
+    CHECK_FAILS(vault_delete(s.vault, ME, STR("a"), STR("somebody"), &s.f.err), &s.f.err,
                 ERR_UNAVAILABLE);
     CHECK_GET(&s, ME, "a", "{\"v\":1}");
     CHECK_INT(number_of(&s.f, &count_audit), 1);
-    CHECK_FAILS(vault_delete_as(s.vault, ME, STR("b"), STR("somebody"), &s.f.err), &s.f.err,
+    CHECK_FAILS(vault_delete(s.vault, ME, STR("b"), STR("somebody"), &s.f.err), &s.f.err,
                 ERR_NOT_FOUND);
     CHECK_INT(number_of(&s.f, &count_audit), 1);
-    CHECK_OK(vault_delete_as(s.vault, ME, STR("a"), STR("somebody"), &s.f.err), &s.f.err);
+    CHECK_OK(vault_delete(s.vault, ME, STR("a"), STR("somebody"), &s.f.err), &s.f.err);
     CHECK_INT(number_of(&s.f, &count_audit), 2);
     CHECK(user_epoch(s.epochs, ME) > epoch);
 }

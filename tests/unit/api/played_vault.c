@@ -16,8 +16,8 @@ int vault_put(struct vault *v, struct str user_id, const struct vault_entry *ent
     return NOT_PLAYED;
 }
 
-int vault_delete_as(struct vault *v, struct str user_id, struct str service, struct str actor,
-                    struct err *err) {
+int vault_delete(struct vault *v, struct str user_id, struct str service, struct str actor,
+                 struct err *err) {
     (void)v, (void)user_id, (void)service, (void)actor;
     return NOT_PLAYED;
 }
