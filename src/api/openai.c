@@ -86,6 +86,14 @@ int openai_read_thread(struct call *c, const json_t *body, struct str *ret, stru
     return 0;
 }
 
+int openai_submit(struct call *c, struct turn_submission *submission, struct turn_ticket *ret,
+                  struct err *err) {
+    /* Clients that send their whole history each time, and their own small requests too, begin a
+     * thread with each: those are not worth a model's title. */
+    submission->plain_title = submission->thread_id.n == 0;
+    return turn_submit(c->gateway->engine, submission, ret, err);
+}
+
 /* ---- what goes out ---- */
 
 struct teller {
@@ -224,8 +232,8 @@ static int tell_all(struct teller *t, struct run_reader *reader, struct err *err
     return 0;
 }
 
-int openai_stream(struct call *c, const struct turn_ticket *ticket,
-                  const struct openai_shape *shape, void *context, struct err *err) {
+static int tell_stream(struct call *c, const struct turn_ticket *ticket,
+                       const struct openai_shape *shape, void *context, struct err *err) {
     struct teller t = {.call = c,
                        .ticket = ticket,
                        .shape = shape,
@@ -238,14 +246,31 @@ int openai_stream(struct call *c, const struct turn_ticket *ticket,
     return rc == -ERR_CANCELLED ? err_set(err, ERR_CANCELLED, "the client went away") : rc;
 }
 
-int openai_wait(struct call *c, const struct turn_ticket *ticket, struct reply *reply,
-                struct err *err) {
-    if (reply_follow(reply, ticket->reader, err) < 0) {
+static int tell_whole(struct call *c, const struct turn_ticket *ticket,
+                      const struct openai_shape *shape, void *context, struct err *err) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(2 * REPLY_MAX_BYTES);
+    struct reply reply cleanup(reply_done);
+    struct http_field fields[2];
+    reply_init(&reply);
+    if (reply_follow(&reply, ticket->reader, err) < 0) {
         return -(int)err->code;
     }
-    if (reply->state == TURN_FAILED) {
-        return fail_turn(c, reply, err);
+    if (reply.state == TURN_FAILED) {
+        return fail_turn(c, &reply, err);
     }
-    add_question(reply);
-    return strbuf_check(&reply->text, "the reply", err);
+    add_question(&reply);
+    if (strbuf_check(&reply.text, "the reply", err) < 0) {
+        return -(int)err->code;
+    }
+    shape->whole(&out, &reply, context);
+    size_t n = event_stream_fields(fields, str_z(ticket->thread_id), str_z(ticket->turn_id));
+    return call_respond_with(c, 200, &out, fields, n, err);
+}
+
+int openai_tell(struct call *c, const struct turn_ticket *ticket, bool stream,
+                const struct openai_shape *shape, void *context, struct err *err) {
+    int rc = stream ? tell_stream(c, ticket, shape, context, err)
+                    : tell_whole(c, ticket, shape, context, err);
+    run_reader_close(ticket->reader);
+    return rc;
 }

@@ -32,22 +32,24 @@ may_yield int openai_read_messages(struct call *c, struct str thread_id, struct 
                                    struct str *ret_content, struct err *err) must_check;
 /* The block of text: what the client says went before. Appends nothing when that is nothing. */
 void openai_context(struct strbuf *out, struct str instructions, const json_t *messages);
+/* turn_submit, with a plain title for a thread that begins. */
+may_yield int openai_submit(struct call *c, struct turn_submission *submission,
+                            struct turn_ticket *ret, struct err *err) must_check;
 
 /* ---- what goes out ---- */
 
-/* One way of telling a turn as server-sent events. All append whole frames. */
+/* One way of telling a turn. `whole` writes it as one JSON object; the others append whole frames
+ * of server-sent events. */
 struct openai_shape {
     void (*begin)(struct strbuf *out, void *context);
     void (*text)(struct strbuf *out, struct str delta, void *context);
     void (*reasoning)(struct strbuf *out, struct str delta, void *context); /* may be NULL */
     void (*end)(struct strbuf *out, const struct reply *reply, void *context);
     void (*fail)(struct strbuf *out, const struct problem *p, struct str message, void *context);
+    void (*whole)(struct strbuf *out, const struct reply *reply, void *context);
 };
-/* Follows the ticket's turn. A turn that fails before it said anything becomes an ordinary error.
- */
-may_yield int openai_stream(struct call *c, const struct turn_ticket *ticket,
-                            const struct openai_shape *shape, void *context, struct err *err)
+/* Follows the ticket's turn, and closes its reader. A turn that fails before anything was told
+ * becomes an ordinary error. */
+may_yield int openai_tell(struct call *c, const struct turn_ticket *ticket, bool stream,
+                          const struct openai_shape *shape, void *context, struct err *err)
     must_check;
-/* The same as a whole; fails when the turn did. */
-may_yield int openai_wait(struct call *c, const struct turn_ticket *ticket, struct reply *reply,
-                          struct err *err) must_check;

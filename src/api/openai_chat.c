@@ -1,7 +1,6 @@
 /* POST /v1/chat/completions. */
 #include "api/openai_chat.h"
 
-#include "api/event_stream.h"
 #include "api/handlers.h"
 #include "base/clock.h"
 
@@ -102,16 +101,10 @@ static void shape_fail(struct strbuf *out, const struct problem *p, struct str m
     strbuf_add(out, STR("\n\ndata: [DONE]\n\n"));
 }
 
-const struct openai_shape openai_chat_shape = {.begin = shape_begin,
-                                               .text = shape_text,
-                                               .reasoning = shape_reasoning,
-                                               .end = shape_end,
-                                               .fail = shape_fail};
-
 /* ---- as a whole ---- */
 
-void openai_chat_write(struct strbuf *out, const struct openai_chat *chat,
-                       const struct reply *reply) {
+static void shape_whole(struct strbuf *out, const struct reply *reply, void *context) {
+    const struct openai_chat *chat = context;
     struct jsonw w = begin_object(out, chat, "chat.completion");
     jsonw_key(&w, "choices");
     jsonw_array(&w);
@@ -133,6 +126,15 @@ void openai_chat_write(struct strbuf *out, const struct openai_chat *chat,
     jsonw_end_object(&w);
 }
 
+const struct openai_shape openai_chat_shape = {.begin = shape_begin,
+                                               .text = shape_text,
+                                               .reasoning = shape_reasoning,
+                                               .end = shape_end,
+                                               .fail = shape_fail,
+                                               .whole = shape_whole};
+
+/* ---- the request ---- */
+
 static int submit(struct call *c, struct openai_options *ret_options, struct turn_ticket *ret,
                   struct err *err) {
     json_auto_t *body = NULL;
@@ -147,24 +149,7 @@ static int submit(struct call *c, struct openai_options *ret_options, struct tur
                              &s.content_json, err) < 0) {
         return -(int)err->code;
     }
-    /* Clients that send their whole history each time, and their own small requests too, begin a
-     * thread with each: those are not worth a model's title. */
-    s.plain_title = s.thread_id.n == 0;
-    return turn_submit(c->gateway->engine, &s, ret, err);
-}
-
-static int respond_whole(struct call *c, const struct openai_chat *chat,
-                         const struct turn_ticket *t, struct err *err) {
-    struct strbuf out cleanup(strbuf_done) = STRBUF(2 * REPLY_MAX_BYTES);
-    struct reply reply cleanup(reply_done);
-    struct http_field fields[2];
-    reply_init(&reply);
-    if (openai_wait(c, t, &reply, err) < 0) {
-        return -(int)err->code;
-    }
-    openai_chat_write(&out, chat, &reply);
-    size_t n = event_stream_fields(fields, str_z(t->thread_id), str_z(t->turn_id));
-    return call_respond_with(c, 200, &out, fields, n, err);
+    return openai_submit(c, &s, ret, err);
 }
 
 int handle_openai_chat(struct call *c, struct err *err) {
@@ -177,8 +162,5 @@ int handle_openai_chat(struct call *c, struct err *err) {
                                .model = options.model,
                                .created_s = clock_now_us() / 1000000,
                                .include_usage = options.include_usage};
-    int rc = options.stream ? openai_stream(c, &ticket, &openai_chat_shape, &chat, err)
-                            : respond_whole(c, &chat, &ticket, err);
-    run_reader_close(ticket.reader);
-    return rc;
+    return openai_tell(c, &ticket, options.stream, &openai_chat_shape, &chat, err);
 }

@@ -11,5 +11,3 @@ struct openai_chat {
 
 /* The context of these is a struct openai_chat. */
 extern const struct openai_shape openai_chat_shape;
-void openai_chat_write(struct strbuf *out, const struct openai_chat *chat,
-                       const struct reply *reply);

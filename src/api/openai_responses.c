@@ -2,7 +2,6 @@
  * thread. */
 #include "api/openai_responses.h"
 
-#include "api/event_stream.h"
 #include "api/handlers.h"
 #include "base/clock.h"
 
@@ -102,8 +101,8 @@ static void write_response(struct jsonw *w, const struct openai_response *r, con
     jsonw_end_object(w);
 }
 
-void openai_response_write(struct strbuf *out, const struct openai_response *r,
-                           const struct reply *reply) {
+static void shape_whole(struct strbuf *out, const struct reply *reply, void *context) {
+    const struct openai_response *r = context;
     struct jsonw w = jsonw_begin(out);
     write_response(&w, r, "completed", reply, NULL, STR_EMPTY);
 }
@@ -196,8 +195,11 @@ static void shape_fail(struct strbuf *out, const struct problem *p, struct str m
     end_event(&w);
 }
 
-const struct openai_shape openai_responses_shape = {
-    .begin = shape_begin, .text = shape_text, .end = shape_end, .fail = shape_fail};
+const struct openai_shape openai_responses_shape = {.begin = shape_begin,
+                                                    .text = shape_text,
+                                                    .end = shape_end,
+                                                    .fail = shape_fail,
+                                                    .whole = shape_whole};
 
 /* ---- the request ---- */
 
@@ -246,24 +248,7 @@ static int submit(struct call *c, struct openai_options *ret_options, struct tur
                              &s.content_json, err) < 0) {
         return -(int)err->code;
     }
-    /* Clients that send their whole history each time, and their own small requests too, begin a
-     * thread with each: those are not worth a model's title. */
-    s.plain_title = s.thread_id.n == 0;
-    return turn_submit(c->gateway->engine, &s, ret, err);
-}
-
-static int respond_whole(struct call *c, const struct openai_response *r,
-                         const struct turn_ticket *t, struct err *err) {
-    struct strbuf out cleanup(strbuf_done) = STRBUF(2 * REPLY_MAX_BYTES);
-    struct reply reply cleanup(reply_done);
-    struct http_field fields[2];
-    reply_init(&reply);
-    if (openai_wait(c, t, &reply, err) < 0) {
-        return -(int)err->code;
-    }
-    openai_response_write(&out, r, &reply);
-    size_t n = event_stream_fields(fields, str_z(t->thread_id), str_z(t->turn_id));
-    return call_respond_with(c, 200, &out, fields, n, err);
+    return openai_submit(c, &s, ret, err);
 }
 
 int handle_openai_responses(struct call *c, struct err *err) {
@@ -276,9 +261,7 @@ int handle_openai_responses(struct call *c, struct err *err) {
                                 .model = options.model,
                                 .created_s = clock_now_us() / 1000000,
                                 .text = STRBUF(REPLY_MAX_BYTES)};
-    int rc = options.stream ? openai_stream(c, &ticket, &openai_responses_shape, &r, err)
-                            : respond_whole(c, &r, &ticket, err);
+    int rc = openai_tell(c, &ticket, options.stream, &openai_responses_shape, &r, err);
     strbuf_done(&r.text);
-    run_reader_close(ticket.reader);
     return rc;
 }

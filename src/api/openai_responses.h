@@ -12,5 +12,3 @@ struct openai_response {
 
 /* The context of these is a struct openai_response. */
 extern const struct openai_shape openai_responses_shape;
-void openai_response_write(struct strbuf *out, const struct openai_response *r,
-                           const struct reply *reply);
