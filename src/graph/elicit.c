@@ -6,7 +6,13 @@
  */
 #include "graph/internal.h"
 
-enum { MAX_REQUEST_BYTES = 512 * 1024, MAX_QUESTIONS = 16, MAX_STATE_BYTES = 256 * 1024 };
+enum {
+    MAX_REQUEST_BYTES = 512 * 1024,
+    MAX_QUESTIONS = 16,
+    MAX_STATE_BYTES = 256 * 1024,
+    MAX_URL_BYTES = 2048,
+    MAX_MESSAGE_BYTES = 12 * 1024, /* of all of them: nothing of it, no address, is cut off */
+};
 
 /* ---- asking ---- */
 
@@ -58,10 +64,44 @@ static void write_schema(struct jsonw *w, json_t *requests) {
     jsonw_end_object(w);
 }
 
+static struct str authority_of(struct str rest) {
+    size_t n = 0;
+    while (n < rest.n && !strchr("/?#", rest.p[n])) {
+        n++;
+    }
+    return str_head(rest, n);
+}
+
+/* Clients make a link of it, and a user decides by what is seen of it: a page on the web, in
+ * characters that hide nothing. */
+static bool is_web_address(struct str url) {
+    size_t scheme = str_starts(url, STR("https://")) ? 8 : str_starts(url, STR("http://")) ? 7 : 0;
+    for (size_t i = 0; i < url.n; i++) {
+        if (url.p[i] <= ' ' || url.p[i] > '~' || strchr("\"<>\\^`{|}", url.p[i])) {
+            return false;
+        }
+    }
+    struct str authority = authority_of(str_skip(url, scheme));
+    return scheme && url.n <= MAX_URL_BYTES && authority.n &&
+           str_find_char(authority, '@') == SIZE_MAX;
+}
+
+int elicit_check(const json_t *params, struct err *err) {
+    struct str message = json_str(params, "message"), url = json_str(params, "url");
+    if (message.n + url.n > MAX_MESSAGE_BYTES) {
+        return err_set(err, ERR_PROTOCOL, "the server asks at too great length");
+    }
+    if (is_url(params) && !is_web_address(url)) {
+        return err_set(err, ERR_PROTOCOL,
+                       "the server wants to send the user to what is no web address");
+    }
+    return 0;
+}
+
 static int check_requests(json_t *requests, struct str request_state, struct err *err) {
     const char *key;
     json_t *request;
-    size_t n = json_object_size(requests);
+    size_t n = json_object_size(requests), bytes = 0;
     if (n == 0 || n > MAX_QUESTIONS || request_state.n > MAX_STATE_BYTES) {
         return err_set(err, ERR_PROTOCOL,
                        "the server asks for input in a way that cannot be answered");
@@ -71,8 +111,15 @@ static int check_requests(json_t *requests, struct str request_state, struct err
             return err_set(err, ERR_PROTOCOL, "the server asks for %.*s, which it may not",
                            STR_ARG(str_utf8_head(json_str(request, "method"), 80)));
         }
+        const json_t *params = json_object_get(request, "params");
+        bytes += json_str(params, "message").n + json_str(params, "url").n;
+        if (elicit_check(params, err) < 0) {
+            return -(int)err->code;
+        }
     }
-    return 0;
+    return bytes <= MAX_MESSAGE_BYTES
+               ? 0
+               : err_set(err, ERR_PROTOCOL, "the server asks at too great length");
 }
 
 static struct str joined_messages(struct turn *t, json_t *requests) {

@@ -204,7 +204,9 @@ may_yield void pending_call_run(struct turn *t, struct pending_call *c);
  * answers know of them. */
 may_yield int pending_calls_recover(struct turn *t, struct err *err) must_check;
 
-/* elicit.c: what a server wants to know as an interrupt has it, and the user's answer as the server
+/* elicit.c: whether a user can be asked that: at readable length, and only to pages of the web. */
+int elicit_check(const json_t *params, struct err *err) must_check;
+/* What a server wants to know as an interrupt has it, and the user's answer as the server
  * gets it. ERR_PROTOCOL: it is nothing a user can be asked. */
 int elicit_request(struct turn *t, struct str input_requests, struct str request_state,
                    struct str *ret, struct err *err) must_check;

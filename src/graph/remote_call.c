@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "graph/internal.h"
 
 enum { MAX_ANSWER_BYTES = 1024 * 1024, KEEP_RESULT_MS = 5 * 60 * 1000 };
 
@@ -74,6 +75,9 @@ static int on_request(void *arg, struct str method, const json_t *params, struct
     if (!str_eq(method, STR("elicitation/create"))) {
         return err_set(err, ERR_NOT_FOUND, "%.*s is not supported",
                        STR_ARG(str_utf8_head(method, 64)));
+    }
+    if (elicit_check(params, err) < 0) {
+        return -(int)err->code;
     }
     if (!may_ask(c)) {
         strbuf_addz(result, "{\"action\":\"cancel\"}");
