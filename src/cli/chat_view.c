@@ -37,13 +37,24 @@ void chat_view_begin(struct chat_view *v) {
 /* ---- writing ---- */
 
 /* How many bytes at p are one character that must not reach a terminal: C0 without line end and
- * tab, DEL, and C1 in UTF-8. 0: a harmless one. */
+ * tab, DEL, C1 in UTF-8, and what makes text read in another order than it has (U+202A to U+202E,
+ * U+2066 to U+2069), as arguments that somebody is asked to approve must be what they look like.
+ * 0: a harmless one. */
 static size_t control_bytes(struct str s) {
     unsigned char c = (unsigned char)s.p[0];
     if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
         return 1;
     }
-    return c == 0xc2 && s.n > 1 && (unsigned char)s.p[1] < 0xa0 ? 2 : 0;
+    if (c == 0xc2) {
+        return s.n > 1 && (unsigned char)s.p[1] < 0xa0 ? 2 : 0;
+    }
+    if (c != 0xe2 || s.n < 3) {
+        return 0;
+    }
+    unsigned char second = (unsigned char)s.p[1], third = (unsigned char)s.p[2];
+    bool embeds = second == 0x80 && third >= 0xaa && third <= 0xae;
+    bool isolates = second == 0x81 && third >= 0xa6 && third <= 0xa9;
+    return embeds || isolates ? 3 : 0;
 }
 
 void chat_print_text(FILE *out, struct str text) {

@@ -109,6 +109,8 @@ TEST(foreign_text_does_not_steer_the_terminal) {
             "d\xc2\x9b"
             "e\tf\ng \xc2\xa9 \xe2\x82\xac");
     CHECK_STR(out(&f), "a[2Jbcde\tf\ng \xc2\xa9 \xe2\x82\xac");
+    say(&f, "|\xe2\x80\xaex\xe2\x80\xaay\xe2\x81\xa6z\xe2\x81\xa9|\xe2\x80\xa6");
+    CHECK_STR(out(&f), "a[2Jbcde\tf\ng \xc2\xa9 \xe2\x82\xac|xyz|\xe2\x80\xa6");
     event(&f, "{\"type\":\"RUN_ERROR\",\"message\":\"\\u001b]0;title\\u0007 no\"}");
     CHECK_STR(notes(&f), "! ]0;title no\n");
     CHECK_INT(f.view.end, CHAT_FAILED);
