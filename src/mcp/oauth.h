@@ -41,7 +41,8 @@ void oauth_challenge_parse(struct str field, struct arena *arena, struct oauth_c
 
 /* ---- addresses ---- */
 
-/* https with a host, or http on loopback where `loopback` permits it; no user, no fragment. */
+/* https with a host, or http on loopback where `loopback` permits it; no user, no fragment. Without
+ * `loopback` neither this machine nor its link: a server elsewhere must not send us there. */
 bool oauth_url_valid(struct str url, bool loopback);
 bool oauth_url_is_loopback(struct str url);
 

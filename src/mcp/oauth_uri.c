@@ -1,4 +1,7 @@
 /* URLs, and what is written into them. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include "mcp/oauth_internal.h"
 
 /* ---- taking apart ---- */
@@ -105,9 +108,45 @@ bool oauth_url_is_loopback(struct str url) {
     return oauth_uri_parse(url, &u) && is_loopback(&u);
 }
 
+/* This machine or its link, in every spelling that resolvers take for an address. */
+static bool is_near_v4(struct in_addr address) {
+    uint32_t n = ntohl(address.s_addr);
+    return n >> 24 == 127 || n >> 24 == 0 || n >> 16 == 0xa9fe;
+}
+
+static bool is_near_v6(struct in6_addr a) {
+    struct in_addr v4;
+    memcpy(&v4, a.s6_addr + 12, sizeof v4);
+    return IN6_IS_ADDR_LOOPBACK(&a) || IN6_IS_ADDR_UNSPECIFIED(&a) || IN6_IS_ADDR_LINKLOCAL(&a) ||
+           (IN6_IS_ADDR_V4MAPPED(&a) && is_near_v4(v4));
+}
+
+static bool is_near(struct str host) {
+    char z[256];
+    struct in_addr v4;
+    struct in6_addr v6;
+    bool literal = host.p[0] == '[';
+    host = literal ? str_head(str_skip(host, 1), host.n - 2) : host;
+    host.n -= str_ends(host, STR(".")) ? 1 : 0;
+    if (host.n >= sizeof z) {
+        return true; /* no name is as long */
+    }
+    memcpy(z, host.p, host.n);
+    z[host.n] = '\0';
+    if (literal) {
+        return inet_pton(AF_INET6, z, &v6) != 1 || is_near_v6(v6); /* with a zone: its link */
+    }
+    struct str last = host.n > 10 ? str_skip(host, host.n - 10) : STR_EMPTY;
+    return str_eq_nocase(host, STR("localhost")) || str_eq_nocase(last, STR(".localhost")) ||
+           (inet_aton(z, &v4) != 0 && is_near_v4(v4));
+}
+
 bool oauth_url_valid(struct str url, bool loopback) {
     struct oauth_uri u;
-    return oauth_uri_parse(url, &u) && (is_https(&u) || (loopback && is_loopback(&u)));
+    if (!oauth_uri_parse(url, &u)) {
+        return false;
+    }
+    return loopback ? is_https(&u) || is_loopback(&u) : is_https(&u) && !is_near(u.host);
 }
 
 /* ---- writing ---- */

@@ -82,6 +82,28 @@ TEST(only_https_and_loopback_are_addresses) {
         "http://localhost.evil.example",
         "javascript:alert(1)",
     };
+    static const char *const near[] = {
+        "https://localhost/",
+        "https://LOCALHOST.:8443/",
+        "https://a.localhost/",
+        "https://127.0.0.1:8443",
+        "https://127.1/",
+        "https://0x7f000001/",
+        "https://2130706433/",
+        "https://0/",
+        "https://169.254.169.254/",
+        "https://[::1]/",
+        "https://[::]/",
+        "https://[fe80::1]/",
+        "https://[fe80::1%25lo]",
+        "https://[::ffff:7f00:1]/",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(near); i++) {
+        CHECK(oauth_url_valid(str_z(near[i]), true));
+        if (!CHECK(!oauth_url_valid(str_z(near[i]), false))) {
+            printf("  %s\n", near[i]);
+        }
+    }
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         CHECK(oauth_url_valid(str_z(good[i]), false));
         CHECK(!oauth_url_is_loopback(str_z(good[i])));
