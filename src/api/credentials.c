@@ -96,6 +96,15 @@ static int read_expiry(const json_t *body, int64_t *ret, struct err *err) {
                          "expires_at: must be a time such as 2026-01-31T00:00:00Z");
 }
 
+/* An entry of an OAuth login says where its tokens, and the operator's client secret, are sent: it
+ * is made of what servers answered, never of what users write. */
+static int check_service(struct str service, struct err *err) {
+    return str_starts(service, STR("mcp:"))
+               ? err_set(err, ERR_FORBIDDEN,
+                         "credentials of the name mcp:... come about by authorizing a server")
+               : 0;
+}
+
 static int read_put(struct call *c, const json_t *body, struct vault_entry *ret,
                     struct strbuf *ret_value, struct err *err) {
     const json_t *value = json_object_get(body, "value");
@@ -156,7 +165,8 @@ int handle_credential_put(struct call *c, struct err *err) {
     struct strbuf value cleanup(secret_strbuf_done) = STRBUF(VAULT_MAX_VALUE_BYTES);
     struct vault_entry entry;
     struct llm_key_trial trial;
-    if (call_read_json(c, false, &body, err) < 0 || read_put(c, body, &entry, &value, err) < 0 ||
+    if (check_service(c->params[0], err) < 0 || call_read_json(c, false, &body, err) < 0 ||
+        read_put(c, body, &entry, &value, err) < 0 ||
         llm_key_try(c->gateway->profile, entry.service, json_object_get(body, "value"), &trial,
                     err) < 0 ||
         vault_put(c->gateway->vault, c->principal.user_id, &entry, strbuf_str(&value), err) < 0) {

@@ -159,6 +159,21 @@ eachBackend('oauth', (start, backend) => {
     assert.deepEqual(trail, ['ann', 'system', 'ann'], 'consent, its end, consent; nobody does a renewal');
   });
 
+  test('nobody writes an authorization by hand, to send the gateway elsewhere', async () => {
+    const elsewhere = await McpServer.start({ name: 'elsewhere' });
+    const value = { grant: '0190d5a0-0000-7000-8000-000000000001', url: calls.url, issuer: as.url, client_id: 'c', token_endpoint: elsewhere.url,
+      access_token: 'x', refresh_token: 'y', expires_us: 1, clients: [{ issuer: as.url, redirect_uri: `${g.url}/oauth/callback`, client_id: 'c', method: 'none' }] };
+    try {
+      const put = await bob.call('PUT', '/api/credentials/mcp:calls', { value });
+      await reaches(bob, 'calls', 'ready');
+      await bob.chat('[tool repeat {"message":"x"}] [then] [echo-results]');
+      assert.deepEqual(elsewhere.requests.map((r) => r.text), []);
+      assert.equal(put.status, 403);
+    } finally {
+      await elsewhere.stop();
+    }
+  });
+
   test('whoever disconnects is forgotten', async () => {
     assert.equal((await ann.call('DELETE', '/api/credentials/mcp:wiki')).status, 204);
     await reaches(ann, 'wiki', 'unauthorized');
