@@ -72,8 +72,10 @@ static int set_level(struct mcp_request *r, struct jsonw *w, struct err *err) {
 static int subscribe(struct mcp_request *r, struct jsonw *w, struct err *err) {
     struct str uri = json_str(r->params, "uri");
     (void)w;
-    if (uri.n == 0 || uri.n > 2048) {
-        return mcp_request_refuse(r, 0, RPC_INVALID_PARAMS, err, "params.uri: must be a string");
+    if (uri.n == 0 || uri.n > MCP_MAX_URI_BYTES) {
+        return mcp_request_refuse(r, 0, RPC_INVALID_PARAMS, err,
+                                  "params.uri: must be a string of 1 to %d bytes",
+                                  MCP_MAX_URI_BYTES);
     }
     if (str_eq(r->method, STR("resources/unsubscribe"))) {
         mcp_session_unsubscribe(r->session, uri);

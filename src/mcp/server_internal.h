@@ -24,6 +24,8 @@ enum {
     MCP_MAX_NEWS_KEPT = 16,
     MCP_MAX_USERS_KEPT = 4096,
     MCP_MAX_VARIABLES = 8,
+    MCP_MAX_URI_BYTES = 2048,      /* of a subscription */
+    MCP_MAX_LOG_BYTES = 64 * 1024, /* of one message to the client */
     MCP_MAX_COMPLETIONS = 100,
 };
 

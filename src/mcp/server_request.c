@@ -266,7 +266,7 @@ void mcp_request_log(struct mcp_request *r, enum mcp_log_level level, const char
     if (logger) {
         jsonw_kstrz(&w, "logger", logger);
     }
-    jsonw_kstr(&w, "data", str_utf8_head(message, 64 * 1024));
+    jsonw_kstr(&w, "data", str_utf8_head(message, MCP_MAX_LOG_BYTES));
     jsonw_end_object(&w);
     mcp_request_notify(r, "notifications/message", strbuf_str(&params));
 }

@@ -1,4 +1,5 @@
 /* mcp.json: from its text to definitions. */
+#include "auth/vault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "mcp/servers_internal.h"
@@ -6,6 +7,7 @@
 enum {
     MAX_STRING_BYTES = 16 * 1024,
     MAX_VARIABLE_BYTES = 128,
+    MAX_HEADER_NAME_BYTES = 128,
     MIN_TIMEOUT_MS = 1000,
     MAX_TIMEOUT_MS = 24 * 3600 * 1000,
 };
@@ -160,7 +162,7 @@ static bool is_token(struct str name) { /* RFC 9110 */
             return false;
         }
     }
-    return name.n > 0 && name.n <= 128;
+    return name.n > 0 && name.n <= MAX_HEADER_NAME_BYTES;
 }
 
 static bool is_server_name(struct str name) {
@@ -246,7 +248,7 @@ static int read_credential(struct parse *p, const json_t *entry, struct server *
         want_text(p, object, "value", &c->template, err) < 0) {
         return -(int)err->code;
     }
-    if (c->service.n == 0 || c->service.n > 64) {
+    if (c->service.n == 0 || c->service.n > VAULT_MAX_SERVICE_BYTES) {
         return bad(p, "credential.service", err, "must name a service of the vault");
     }
     if (http ? !is_token(c->carrier) : !is_variable_name(c->carrier)) {
