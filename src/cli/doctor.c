@@ -345,7 +345,7 @@ static const struct cli_option options[] = {
 
 const struct cli_command cli_doctor = {
     .name = "doctor",
-    .summary = "Checks the settings, the database, the model and the address.",
+    .summary = "Checks the settings, the database, credentials, mcp.json, the model, the address.",
     .details = "Each line begins with ok, warn or FAIL; what to do stands below. Asks the model's\n"
                "provider one cheap question. Works beside a running server and without one.",
     .lists_settings = true,
