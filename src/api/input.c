@@ -2,8 +2,8 @@
 
 #include "api/call.h"
 
-const struct input_names input_names_rest = {"thread_id", "turn_id"};
-const struct input_names input_names_ag_ui = {"threadId", "runId"};
+const struct input_names input_names_rest = {"thread_id", "turn_id", "edit_of"};
+const struct input_names input_names_ag_ui = {"threadId", "runId", "editOf"};
 
 void input_content_begin(struct input_content *c) {
     *c = (struct input_content){.json = STRBUF(TURN_MAX_INPUT_BYTES)};
@@ -251,12 +251,38 @@ static int read_words(const json_t *object, struct input_content *content,
     return input_content_end(content, &s->content_json, err);
 }
 
+/* Ids of messages are longer than those of their turns. */
+static int read_again(const json_t *object, const struct input_names *names,
+                      struct turn_submission *s, struct err *err) {
+    if (json_want_str(object, names->edit_of, CALL_MAX_ID_BYTES + 64, &s->edit_of, err) < 0 ||
+        input_read_id(object, "regenerate", &s->regenerate, err) < 0) {
+        return -(int)err->code;
+    }
+    if (s->edit_of.n && s->regenerate.n) {
+        return err_set(err, ERR_INVALID, "%s and regenerate exclude each other", names->edit_of);
+    }
+    if ((s->edit_of.n || s->regenerate.n) && s->thread_id.n == 0) {
+        return err_set(err, ERR_INVALID, "%s: is needed", names->thread);
+    }
+    return 0;
+}
+
+static int read_what(const json_t *object, struct input_content *content, struct turn_submission *s,
+                     struct err *err) {
+    if (s->regenerate.n == 0) {
+        return read_words(object, content, s, err);
+    }
+    return json_object_get(object, "message") || json_object_get(object, "content")
+               ? err_set(err, ERR_INVALID, "regenerate: says the same again; without a message")
+               : 0;
+}
+
 int input_read_chat(const json_t *object, const struct input_names *names,
                     struct input_content *content, struct turn_submission *ret, struct err *err) {
     struct turn_submission s = *ret;
-    if (read_words(object, content, &s, err) < 0 ||
-        input_read_id(object, names->thread, &s.thread_id, err) < 0 ||
+    if (input_read_id(object, names->thread, &s.thread_id, err) < 0 ||
         input_read_id(object, names->turn, &s.turn_id, err) < 0 ||
+        read_again(object, names, &s, err) < 0 || read_what(object, content, &s, err) < 0 ||
         json_want_str(object, "model", INPUT_MAX_MODEL_BYTES, &s.model, err) < 0 ||
         json_want_str(object, "agent", INPUT_MAX_AGENT_BYTES, &s.agent, err) < 0 ||
         json_want_str(object, "skill", INPUT_MAX_AGENT_BYTES, &s.skill, err) < 0) {

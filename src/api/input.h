@@ -32,12 +32,13 @@ int input_content_end(struct input_content *c, struct str *ret, struct err *err)
 
 /* How a protocol names the members that tell which thread and turn are meant. */
 struct input_names {
-    const char *thread, *turn;
+    const char *thread, *turn, *edit_of;
 };
 extern const struct input_names input_names_rest, input_names_ag_ui;
 
-/* {"message" | "content", thread, turn, "model", "agent", "skill"}. Views into the object and
- * `content`, which the caller begins and ends. */
+/* {"message" | "content", thread, turn, "model", "agent", "skill", edit_of}; or with
+ * "regenerate" and no message. Views into the object and `content`, which the caller begins and
+ * ends. */
 int input_read_chat(const json_t *object, const struct input_names *names,
                     struct input_content *content, struct turn_submission *ret, struct err *err)
     must_check;

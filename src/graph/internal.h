@@ -162,6 +162,18 @@ void turn_tell_silence(struct turn *t);
  */
 void distill_consider(struct turn *t);
 
+/* branch.c: where a turn runs that says something again. `from` empty: where it was submitted. */
+struct turn_branch {
+    struct str from;
+    int64_t before_seq;
+};
+/* *ret: the submission as it is run in the fork, which need not be there yet. */
+may_yield int turn_branch(struct turn_engine *e, const struct turn_submission *s,
+                          struct arena *arena, struct turn_branch *ret_branch,
+                          struct turn_submission *ret, struct err *err) must_check;
+may_yield int turn_branch_make(struct turn *t, const struct turn_branch *b, struct err *err)
+    must_check;
+
 /* title.c: names the thread of a first turn, beside it: once, as soon as the answer has begun to
  * come, or at the turn's end. Cheap to call again. ask: a model may be asked; else, and when that
  * fails, the title is made of the message's first words. */

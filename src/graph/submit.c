@@ -258,31 +258,23 @@ int turn_follow_earlier(struct turn_engine *e, struct str user_id, struct str tu
     }
 }
 
-int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct turn_ticket *ret,
-                struct err *err) {
-    struct endpoints endpoints cleanup(endpoints_done) = {0};
-    int rc;
-    fiber_point();
-    /* Before anything begins: a repetition must not even ask the model. */
-    if (s->turn_id.n &&
-        (rc = turn_follow_earlier(e, s->user_id, s->turn_id, ret, err)) != -ERR_NOT_FOUND) {
-        return rc;
-    }
-    if ((rc = turn_answer_in_words(e, s, ret, err)) != -ERR_NOT_FOUND) {
-        return rc;
-    }
-    if (check_submission(e, s, &endpoints, err) < 0) {
-        return -(int)err->code;
-    }
+/* `s` may have been moved to a fork, which is made when everything else is well. */
+static int submit_new(struct turn_engine *e, const struct turn_submission *s,
+                      const struct turn_branch *branch, struct endpoints *endpoints,
+                      struct turn_ticket *ret, struct err *err) {
     struct turn *t = new_turn(e, s, err);
     if (!t) {
         return -(int)err->code;
     }
-    t->endpoints = endpoints;
-    endpoints = (struct endpoints){0};
+    t->endpoints = *endpoints;
+    *endpoints = (struct endpoints){0};
     turn_ticket_fill(ret, t->thread_id, t->turn_id);
+    if (turn_branch_make(t, branch, err) < 0) {
+        turn_free(t);
+        return -(int)err->code;
+    }
     bool free_here = !running_in_thread(e, t->user_id, t->thread_id);
-    rc = free_here ? submit_to_free_thread(t, ret, err) : submit_behind(t, ret, err);
+    int rc = free_here ? submit_to_free_thread(t, ret, err) : submit_behind(t, ret, err);
     if (rc == -ERR_CONFLICT && s->turn_id.n) {
         return follow_existing(e, s->user_id, s->turn_id, ret, err);
     }
@@ -291,6 +283,40 @@ int turn_submit(struct turn_engine *e, const struct turn_submission *s, struct t
             run_reader_open(e->options.runs, s->user_id, str_z(ret->turn_id), 0, &ret->reader, err);
     }
     return rc;
+}
+
+/* -ERR_NOT_FOUND: the turn is new. */
+static int submit_known(struct turn_engine *e, const struct turn_submission *s,
+                        struct turn_ticket *ret, struct err *err) {
+    int rc = -ERR_NOT_FOUND;
+    if (s->turn_id.n) {
+        rc = turn_follow_earlier(e, s->user_id, s->turn_id, ret, err);
+    }
+    bool again = s->edit_of.n || s->regenerate.n;
+    return rc == -ERR_NOT_FOUND && !again ? turn_answer_in_words(e, s, ret, err) : rc;
+}
+
+int turn_submit(struct turn_engine *e, const struct turn_submission *submission,
+                struct turn_ticket *ret, struct err *err) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct endpoints endpoints cleanup(endpoints_done) = {0};
+    struct turn_submission s;
+    struct turn_branch branch;
+    fiber_point();
+    do {
+        /* Before anything begins: a repetition must not even ask the model. */
+        int rc = submit_known(e, submission, ret, err);
+        if (rc != -ERR_NOT_FOUND) {
+            return rc;
+        }
+        endpoints_done(&endpoints);
+        if (turn_branch(e, submission, &arena, &branch, &s, err) < 0 ||
+            check_submission(e, &s, &endpoints, err) < 0) {
+            return -(int)err->code;
+        }
+        /* The same submission may have come in another request while this one looked. */
+    } while (s.turn_id.n && turn_find(e, s.user_id, s.turn_id));
+    return submit_new(e, &s, &branch, &endpoints, ret, err);
 }
 
 /* ---- cancelling ---- */

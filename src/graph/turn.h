@@ -39,6 +39,10 @@ struct turn_submission {
                          profile's provider */
     struct str agent; /* empty: "cos" */
     struct str skill; /* whose servers the turn may use; empty: all */
+    /* One of these, with thread_id: the turn runs in a fork of the thread from before this message
+     * of the user, with the new words; or from before the message of this turn, with the same words
+     * (text and content_json empty). The ticket names the fork. ERR_NOT_FOUND. */
+    struct str edit_of, regenerate;
     bool plain_title; /* a new thread is named by its first words: no model is asked */
 };
 enum { TURN_MAX_TEXT_BYTES = 256 * 1024, TURN_MAX_INPUT_BYTES = 6 * 1024 * 1024 };

@@ -74,7 +74,58 @@ int thread_fork(struct db *db, struct str user_id, struct str id, struct str tur
                : err_set(err, ERR_NOT_FOUND, "the thread has no such turn, or it has not begun");
 }
 
+static const struct db_sql sql_fork_before =
+    DB_SQL("thread_fork_before",
+           "INSERT INTO threads (user_id, id, title, agent, skill, model_provider, message_seq, "
+           "forked_from, created_at, updated_at) "
+           "SELECT $1, $4, title, agent, skill, model_provider, $3 - 1, id, $5, $5 FROM threads "
+           "WHERE user_id = $1 AND id = $2 AND $3 BETWEEN 1 AND message_seq");
+static const struct db_sql sql_fork_before_messages =
+    DB_SQL("thread_fork_before_messages",
+           "INSERT INTO messages (user_id, thread_id, seq, id, turn_id, role, plain, bytes, "
+           "created_at, content) SELECT user_id, $4, seq, id, turn_id, role, plain, bytes, "
+           "created_at, content FROM messages WHERE user_id = $1 AND thread_id = $2 AND seq < $3 "
+           "AND EXISTS (SELECT 1 FROM threads WHERE user_id = $1 AND id = $4)");
+
+int thread_fork_before(struct db *db, struct str user_id, struct str id, int64_t before_seq,
+                       struct str new_id, struct err *err) {
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_WRITE);
+    size_t made = db_tx_add(tx, &sql_fork_before, db_text(user_id), db_text(id), db_int(before_seq),
+                            db_text(new_id), db_time(clock_now_us()));
+    db_tx_add(tx, &sql_fork_before_messages, db_text(user_id), db_text(id), db_int(before_seq),
+              db_text(new_id));
+    if (db_tx_run(tx, err) < 0) {
+        return err->code == ERR_CONFLICT ? err_set(err, ERR_CONFLICT, "the thread exists already")
+                                         : -(int)err->code;
+    }
+    return db_rows_affected(tx, made) ? 0 : no_thread(err);
+}
+
 /* ---- reading ---- */
+
+/* Two statements, so that each has a plan. */
+#define SAID "SELECT seq, content FROM messages WHERE user_id = $1 AND thread_id = $2 "
+static const struct db_sql sql_said_message =
+    DB_SQL("thread_said_message", SAID "AND id = $3 AND role = 'user'");
+static const struct db_sql sql_said_turn =
+    DB_SQL("thread_said_turn", SAID "AND turn_id = $3 AND role = 'user' ORDER BY seq LIMIT 1");
+
+int thread_said(struct db *db, struct str user_id, struct str id, struct str message_id,
+                struct str turn_id, struct arena *arena, struct thread_message *ret,
+                struct err *err) {
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_READ);
+    size_t q = db_tx_add(tx, message_id.n ? &sql_said_message : &sql_said_turn, db_text(user_id),
+                         db_text(id), db_text(message_id.n ? message_id : turn_id));
+    if (db_tx_run(tx, err) < 0) {
+        return -(int)err->code;
+    }
+    if (db_rows(tx, q) == 0) {
+        return err_set(err, ERR_NOT_FOUND, "the thread has no such message of yours");
+    }
+    *ret = (struct thread_message){.seq = db_get_int(tx, q, 0, 0),
+                                   .json = row_text(arena, tx, q, 0, 1)};
+    return 0;
+}
 
 /* Asked for the rows that are shown only, and there only when a turn is open. */
 #define OPEN_TURN(column)                                                                          \

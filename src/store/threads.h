@@ -30,6 +30,14 @@ struct thread_message {
 may_yield int thread_messages(struct db *db, struct str user_id, struct str id, int64_t before_seq,
                               size_t max, struct arena *arena, struct thread_message **ret,
                               size_t *ret_n, struct err *err) must_check;
+/* A message of the user's: of this id, or else of this turn. Without its id and role.
+ * ERR_NOT_FOUND. */
+may_yield int thread_said(struct db *db, struct str user_id, struct str id, struct str message_id,
+                          struct str turn_id, struct arena *arena, struct thread_message *ret,
+                          struct err *err) must_check;
+/* A new thread with the messages below before_seq. ERR_NOT_FOUND; ERR_CONFLICT: new_id exists. */
+may_yield int thread_fork_before(struct db *db, struct str user_id, struct str id,
+                                 int64_t before_seq, struct str new_id, struct err *err) must_check;
 /* Each ERR_NOT_FOUND when the user has no such thread. */
 may_yield int thread_rename(struct db *db, struct str user_id, struct str id, struct str title,
                             struct err *err) must_check;

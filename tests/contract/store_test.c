@@ -176,6 +176,39 @@ BOTH_BACKENDS(nobody_finds_what_others_said) {
     CHECK_INT(find(&f, STR("o'\\' | 'me"), "lighthouse", &hits), 0);
 }
 
+BOTH_BACKENDS(a_fork_from_before_a_message) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct thread_message said, *shown;
+    struct thread_row row;
+    size_t n;
+    REQUIRE(fixture_open(&f, backend));
+    converse(&f, "t", "r1", "one");
+    converse(&f, "t", "r2", "two");
+    REQUIRE_OK(thread_rename(f.db, ME, STR("t"), STR("Title"), &f.err), &f.err);
+    REQUIRE_OK(thread_said(f.db, ME, STR("t"), STR_EMPTY, STR("r2"), &f.arena, &said, &f.err),
+               &f.err);
+    CHECK_INT(said.seq, 3);
+    REQUIRE_OK(thread_fork_before(f.db, ME, STR("t"), 3, STR("f"), &f.err), &f.err);
+    REQUIRE_OK(thread_get(f.db, ME, STR("f"), &f.arena, &row, &f.err), &f.err);
+    CHECK_STR(row.title, "Title");
+    CHECK_STR(row.forked_from, "t");
+    CHECK_INT(row.message_seq, 2);
+    REQUIRE_OK(thread_messages(f.db, ME, STR("f"), 0, 9, &f.arena, &shown, &n, &f.err), &f.err);
+    CHECK_INT(n, 2);
+    REQUIRE_OK(thread_said(f.db, ME, STR("f"), shown[0].id, STR_EMPTY, &f.arena, &said, &f.err),
+               &f.err);
+    CHECK_INT(said.seq, 1);
+    CHECK_FAILS(thread_said(f.db, ME, STR("f"), shown[1].id, STR_EMPTY, &f.arena, &said, &f.err),
+                &f.err, ERR_NOT_FOUND);
+    CHECK_FAILS(thread_said(f.db, OTHER, STR("t"), STR_EMPTY, STR("r2"), &f.arena, &said, &f.err),
+                &f.err, ERR_NOT_FOUND);
+    CHECK_FAILS(thread_fork_before(f.db, OTHER, STR("t"), 3, STR("g"), &f.err), &f.err,
+                ERR_NOT_FOUND);
+    CHECK_FAILS(thread_fork_before(f.db, ME, STR("t"), 3, STR("f"), &f.err), &f.err, ERR_CONFLICT);
+    REQUIRE_OK(thread_fork_before(f.db, ME, STR("t"), 1, STR("e"), &f.err), &f.err);
+    CHECK_FAILS(thread_fork_before(f.db, ME, STR("t"), 9, STR("h"), &f.err), &f.err, ERR_NOT_FOUND);
+}
+
 BOTH_BACKENDS(only_events_of_ended_turns_are_swept) {
     struct fixture f cleanup(fixture_close) = {0};
     struct turn_accepted a;
