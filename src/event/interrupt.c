@@ -55,6 +55,18 @@ static void write_text(struct jsonw *w, const struct interrupt *i, const json_t 
     jsonw_kstr(w, "text", strbuf_str(&text));
 }
 
+/* On one line, however the model wrote them. */
+static void write_arguments(struct jsonw *w, const struct interrupt *i) {
+    json_auto_t *arguments = NULL;
+    struct err err;
+    jsonw_key(w, "arguments");
+    if (json_read(i->arguments, &arguments, &err) == 0) {
+        jsonw_tree(w, arguments);
+    } else {
+        jsonw_null(w);
+    }
+}
+
 static void write_metadata(struct jsonw *w, const struct interrupt *i, const json_t *request) {
     jsonw_key(w, "metadata");
     jsonw_object(w);
@@ -63,7 +75,7 @@ static void write_metadata(struct jsonw *w, const struct interrupt *i, const jso
     jsonw_kstr(w, "server", i->server);
     jsonw_kstr(w, "tool", i->tool);
     jsonw_kstr(w, "name", i->name);
-    jsonw_kraw(w, "arguments", i->arguments);
+    write_arguments(w, i);
     write_text(w, i, request);
     if (json_object_get(request, "questions")) {
         jsonw_key(w, "questions");
