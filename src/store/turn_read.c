@@ -61,6 +61,12 @@ int turn_get(struct db *db, struct turn_key key, struct arena *arena, struct tur
 /* The sizes are summed up first, over an index range and without the contents. What a summary
  * covers stays out; the summary comes in its place. */
 #define AFTER_SUMMARY "seq > (SELECT summary_seq FROM threads WHERE user_id = $1 AND id = $2) "
+/* What a turn answers, which may be turns before it when it goes on with one. Not yet stored, it
+ * has nothing. */
+#define OF_TURN                                                                                    \
+    "(turn_id = $6 OR (seq >= (SELECT MAX(seq) FROM messages WHERE user_id = $1 AND "              \
+    "thread_id = $2 AND seq <= $3 AND role = 'user') AND "                                         \
+    "EXISTS (SELECT 1 FROM turns WHERE user_id = $1 AND id = $6)))"
 static const struct db_sql sql_history = DB_SQL(
     "turn_history",
     "SELECT summary_seq, '', 'summary', FALSE, summary FROM threads WHERE user_id = $1 "
@@ -69,9 +75,8 @@ static const struct db_sql sql_history = DB_SQL(
     "AND seq <= $3 AND " AFTER_SUMMARY "AND seq >= (SELECT MIN(seq) FROM "
     "(SELECT seq, turn_id, SUM(bytes) OVER (ORDER BY seq DESC) AS total FROM "
     "(SELECT seq, turn_id, bytes FROM messages WHERE user_id = $1 AND thread_id = $2 AND seq <= $3 "
-    "AND " AFTER_SUMMARY
-    "ORDER BY seq DESC LIMIT $4) newest) sums WHERE total <= $5 OR turn_id = $6) "
-    "ORDER BY 1");
+    "AND " AFTER_SUMMARY "ORDER BY seq DESC LIMIT $4) newest) sums WHERE total <= $5 OR " OF_TURN
+    ") ORDER BY 1");
 
 int turn_history(struct db *db, struct str user_id, struct str thread_id, struct str turn_id,
                  int64_t up_to_seq, size_t max_messages, size_t max_bytes, struct arena *arena,
