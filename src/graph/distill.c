@@ -40,18 +40,26 @@ static bool near_budget(size_t n_messages, size_t bytes, size_t budget_bytes) {
 
 /* ---- what is condensed ---- */
 
-/* The newest message that goes into the summary: a quarter of the budget stays as it is, from a
- * user's message on. */
+static bool is_from_user(const struct turn_message *m) {
+    return str_eq(m->role, STR("user"));
+}
+
+/* How many of the messages go into the summary: a quarter of the budget stays as it is, from a
+ * user's message on; and what came after the user's newest in any case, as a turn may be at work on
+ * it, or wait for the user's word. */
 static size_t count_old(const struct turn_message *m, size_t n, size_t keep_bytes) {
     size_t kept = 0, first_kept = n;
     while (first_kept > 0 && n - first_kept < TURN_HISTORY_MESSAGES / 4 &&
            kept + m[first_kept - 1].json.n <= keep_bytes) {
         kept += m[--first_kept].json.n;
     }
-    while (first_kept < n && !str_eq(m[first_kept].role, STR("user"))) {
+    while (first_kept < n && !is_from_user(&m[first_kept])) {
         first_kept++;
     }
-    return first_kept;
+    for (size_t i = n; first_kept == n && i-- > 0;) {
+        first_kept = is_from_user(&m[i]) ? i : n;
+    }
+    return first_kept < n ? first_kept : 0;
 }
 
 static void quote(struct strbuf *out, const struct turn_message *m) {
