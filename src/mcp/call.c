@@ -172,7 +172,8 @@ static int converse(struct mcp_client *c, struct conversation *v, struct request
              needs_input(c, ret_outcome, ret_needs_input, err) < 0)) {
             return -(int)err->code;
         }
-        if (!*ret_needs_input || !v->answer_inputs) {
+        bool asks = *ret_needs_input && ret_outcome->input_requests.p;
+        if (!*ret_needs_input || (asks && !v->answer_inputs)) {
             *ret = answer;
             answer = (struct request_result){0};
             return 0;
