@@ -38,7 +38,7 @@ int mcp_tool_list_approvals(struct mcp_request *r, const json_t *args, struct er
     jsonw_object(&w);
     jsonw_key(&w, "approvals");
     jsonw_array(&w);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && out.n < MAX_LIST_BYTES / 4; i++) {
         write_row(&w, &rows[i]);
     }
     jsonw_end_array(&w);

@@ -59,6 +59,19 @@ static enum reply_change on_reasoning(struct reply *r, const json_t *event, stru
     return REPLY_REASONING;
 }
 
+static enum reply_change on_started(struct reply *r, const json_t *event, struct str *delta) {
+    (void)delta;
+    snprintf(r->run_id, sizeof r->run_id, "%.*s", STR_ARG(json_str(event, "runId")));
+    return REPLY_NOTHING;
+}
+
+/* Messages are named after their turns. A turn that goes on with another has more before it since
+ * the user's last words than it said itself. */
+static bool is_of_run(const struct reply *r, const json_t *message) {
+    struct str id = json_str(message, "id"), run = str_z(r->run_id);
+    return run.n == 0 || (str_starts(id, run) && str_starts(str_skip(id, run.n), STR("-a")));
+}
+
 /* What the assistant said after the user's last words stands in the snapshot from there on. */
 static enum reply_change on_snapshot(struct reply *r, const json_t *event, struct str *delta) {
     const json_t *messages = json_object_get(event, "messages");
@@ -73,7 +86,8 @@ static enum reply_change on_snapshot(struct reply *r, const json_t *event, struc
     r->message_id[0] = '\0';
     for (i = from; i < json_array_size(messages); i++) {
         message = json_array_get(messages, i);
-        if (str_eq(json_str(message, "role"), STR("assistant")) && json_str(message, "content").n) {
+        if (str_eq(json_str(message, "role"), STR("assistant")) && is_of_run(r, message) &&
+            json_str(message, "content").n) {
             begin_message(r, json_str(message, "id"));
             strbuf_add(&r->text, json_str(message, "content"));
         }
@@ -145,6 +159,7 @@ int reply_feed(struct reply *r, struct str event, enum reply_change *ret_change,
         {STR("{\"type\":\"REASONING_MESSAGE_CONTENT\""), on_reasoning},
         {STR("{\"type\":\"TEXT_MESSAGE_START\""), on_text_start},
         {STR("{\"type\":\"MESSAGES_SNAPSHOT\""), on_snapshot},
+        {STR("{\"type\":\"RUN_STARTED\""), on_started},
         {STR("{\"type\":\"RUN_FINISHED\""), on_finished},
         {STR("{\"type\":\"RUN_ERROR\""), on_error},
     };

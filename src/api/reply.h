@@ -1,7 +1,6 @@
 /* The assistant's reply, gathered from a turn's events, for protocols that tell it in another form.
  */
 #pragma once
-#include "base/id.h"
 #include "base/json.h"
 #include "event/run.h"
 #include "llm/llm.h"
@@ -12,8 +11,9 @@ enum { REPLY_MAX_BYTES = 16 * 1024 * 1024 };
 struct reply {
     struct strbuf
         text; /* all the assistant said in this turn, its messages apart by a blank line */
-    size_t last_message;          /* where the last message begins in it */
-    char message_id[ID_LEN + 64]; /* the last message's; empty: none yet */
+    size_t last_message; /* where the last message begins in it */
+    char run_id[132];
+    char message_id[192]; /* the last message's; empty: none yet */
     struct llm_usage usage;
     bool ended;
     enum turn_state state;       /* once ended */
