@@ -97,17 +97,21 @@ static const struct toolset_tool *asked_tool(struct turn *t, const struct pendin
     return tool;
 }
 
-/* The call as the model made it, as the user was shown it, and as it was when they were asked. */
+/* The call as the model made it and as the user was shown it are those of when it was asked. */
 static bool is_what_was_asked(const struct pending_call *c, const struct interrupt *asked) {
     char digest[INTERRUPT_DIGEST_HEX + 1];
-    interrupt_digest(asked->server, asked->tool, c->arguments, digest);
-    return str_eq(asked->digest, str_z(digest)) && str_eq(asked->arguments, c->arguments);
+    interrupt_digest(asked->server, asked->tool, c->arguments, asked->arguments, digest);
+    return str_eq(asked->digest, str_z(digest));
 }
 
-static void deny(struct turn *t, struct pending_call *c, struct str reason) {
-    struct str text =
-        reason.n ? arena_printf(&t->arena, "The user declined this call: %.*s", STR_ARG(reason))
-                 : STR("The user declined this call.");
+static void refuse(struct turn *t, struct pending_call *c, const struct interrupt_row *row,
+                   struct str reason) {
+    struct str text = STR("The user declined this call.");
+    if (str_eq(row->state, STR("open"))) {
+        text = STR("Not called: the user was asked, and did not answer in time.");
+    } else if (reason.n) {
+        text = arena_printf(&t->arena, "The user declined this call: %.*s", STR_ARG(reason));
+    }
     pending_call_finish(t, c, text, false, true, NULL);
 }
 
@@ -118,8 +122,22 @@ static int apply_elicited(struct turn *t, struct pending_call *c, const struct i
     if (json_object_get(answer, "content")) {
         json_write_tree(&content, json_object_get(answer, "content"));
     }
-    return elicit_answer(t, c, row->is.request, action.n ? action : STR("decline"),
+    /* It may have been approved with other arguments before the server asked. */
+    c->edited = !str_eq(row->is.arguments, pending_call_exact(t, c));
+    c->exact = row->is.arguments;
+    return elicit_answer(t, c, row->is.request, action.n ? action : STR("cancel"),
                          strbuf_str(&content), err);
+}
+
+static void approve(struct turn *t, struct pending_call *c, const struct interrupt_row *row,
+                    const json_t *answer) {
+    struct strbuf edited cleanup(strbuf_done) = STRBUF(MAX_CONTENT_BYTES);
+    c->exact = row->is.arguments;
+    if (json_object_get(answer, "arguments")) {
+        json_write_tree(&edited, json_object_get(answer, "arguments"));
+        c->exact = arena_str(&t->arena, strbuf_str(&edited));
+        c->edited = true;
+    }
 }
 
 static int apply_answer(struct turn *t, struct pending_call *c, const struct interrupt_row *row,
@@ -138,13 +156,11 @@ static int apply_answer(struct turn *t, struct pending_call *c, const struct int
                           "Not called: it is not the call that the user was asked about.");
     } else if (str_eq(row->is.kind, STR("elicitation"))) {
         return apply_elicited(t, c, row, answer, err);
-    } else if (!str_eq(row->state, STR("approved"))) {
+    } else if (str_eq(row->state, STR("approved"))) {
+        approve(t, c, row, answer);
+    } else {
         c->tool = NULL;
-        deny(t, c, json_str(answer, "reason"));
-    } else if (json_object_get(answer, "arguments")) {
-        struct strbuf edited cleanup(strbuf_done) = STRBUF(MAX_CONTENT_BYTES);
-        json_write_tree(&edited, json_object_get(answer, "arguments"));
-        c->edited = arena_str(&t->arena, strbuf_str(&edited));
+        refuse(t, c, row, json_str(answer, "reason"));
     }
     return 0;
 }
@@ -154,6 +170,7 @@ static int apply_known(struct turn *t, struct pending_call *c, const struct know
     const struct turn_effect *effect = find_effect(k, c->key);
     const struct interrupt_row *asked = find_asked(k, c->id);
     if (c->answered) {
+        c->question = CALL_NO_QUESTION;
         c->finished = c->outcome_stored = c->told = true;
         return 0;
     }

@@ -122,8 +122,8 @@ static int call_remote(struct making *m, struct tool_result *ret, struct err *er
     if (rc < 0) {
         return rc;
     }
+    c->held = news.name;
     if (news.question.n) {
-        c->held = news.name;
         rc = elicit_request_held(t, news.question, news.name, &c->request, err);
     } else if (news.result.input_required) {
         rc = elicit_request(t, news.result.input_requests, news.result.request_state, &c->request,
@@ -188,9 +188,7 @@ static void finish_failed(const struct making *m, const struct err *why) {
 }
 
 void pending_call_run(struct turn *t, struct pending_call *c) {
-    struct str arguments = c->edited.n ? c->edited : c->arguments;
-    struct making m = {
-        .t = t, .c = c, .arguments = toolset_arguments(c->tool, arguments, &t->arena)};
+    struct making m = {.t = t, .c = c, .arguments = pending_call_exact(t, c)};
     struct tool_result result = {0};
     struct err err;
     c->began = true;

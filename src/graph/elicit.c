@@ -5,9 +5,11 @@
  * `schema` is of the whole answer: that of the one question, or an object with a member a question.
  */
 #include "graph/internal.h"
+#include "mcp/json_schema.h"
 
 enum {
-    MAX_REQUEST_BYTES = 512 * 1024,
+    MAX_ASKED_BYTES = 128 * 1024, /* as the server wrote it: a turn may ask sixteen times so much */
+    MAX_REQUEST_BYTES = 1024 * 1024,
     MAX_QUESTIONS = 16,
     MAX_STATE_BYTES = 256 * 1024,
     MAX_URL_BYTES = 2048,
@@ -167,10 +169,18 @@ static int write_request(struct turn *t, json_t *requests, struct str request_st
     return 0;
 }
 
+static int check_asked_size(struct str asked, struct err *err) {
+    return asked.n <= MAX_ASKED_BYTES
+               ? 0
+               : err_set(err, ERR_LIMIT, "what the server asks is larger than %d bytes",
+                         MAX_ASKED_BYTES);
+}
+
 int elicit_request(struct turn *t, struct str input_requests, struct str request_state,
                    struct str *ret, struct err *err) {
     json_auto_t *requests = NULL;
-    if (json_read(input_requests, &requests, err) < 0 ||
+    if (check_asked_size(input_requests, err) < 0 ||
+        json_read(input_requests, &requests, err) < 0 ||
         check_requests(requests, request_state, err) < 0) {
         return -(int)err->code;
     }
@@ -180,7 +190,7 @@ int elicit_request(struct turn *t, struct str input_requests, struct str request
 int elicit_request_held(struct turn *t, struct str params, struct str held, struct str *ret,
                         struct err *err) {
     json_t *tree = NULL;
-    if (json_read(params, &tree, err) < 0) {
+    if (check_asked_size(params, err) < 0 || json_read(params, &tree, err) < 0) {
         return -(int)err->code;
     }
     json_auto_t *requests = json_pack("{s:{s:o}}", "answer", "params", tree);
@@ -202,13 +212,47 @@ static void fill_defaults(json_t *content, const json_t *schema) {
     }
 }
 
+static bool asks_for_content(const json_t *question) {
+    return !str_eq(json_str(question, "mode"), STR("url"));
+}
+
+static int check_question(const json_t *question, const json_t *content, const char *what,
+                          struct err *err) {
+    const json_t *schema = json_object_get(question, "schema");
+    if (!asks_for_content(question)) {
+        return 0;
+    }
+    json_auto_t *filled = json_is_object(content) ? json_deep_copy(content) : json_object();
+    fill_defaults(filled, schema);
+    return schema ? json_schema_check(schema, filled, what, err) : 0;
+}
+
+int elicit_check_content(struct str request, struct str content, struct err *err) {
+    json_auto_t *asked = NULL, *said = NULL;
+    if (json_read(request, &asked, err) < 0 || json_read(content, &said, err) < 0) {
+        return -(int)err->code;
+    }
+    const json_t *questions = json_object_get(asked, "questions");
+    bool one = json_array_size(questions) == 1;
+    size_t i;
+    json_t *question;
+    json_array_foreach (questions, i, question) {
+        struct str key = json_str(question, "key");
+        const json_t *part = one ? said : json_object_getn(said, key.p, key.n);
+        if (check_question(question, part, one ? "content" : key.p, err) < 0) {
+            return -(int)err->code;
+        }
+    }
+    return 0;
+}
+
 /* An elicitation's result. */
 static void write_result(struct jsonw *w, const json_t *question, struct str action,
                          json_t *content) {
     bool accepted = str_eq(action, STR("accept"));
     jsonw_object(w);
     jsonw_kstr(w, "action", action);
-    if (accepted && !str_eq(json_str(question, "mode"), STR("url"))) {
+    if (accepted && asks_for_content(question)) {
         json_auto_t *filled = json_is_object(content) ? json_deep_copy(content) : json_object();
         fill_defaults(filled, json_object_get(question, "schema"));
         jsonw_key(w, "content");

@@ -39,7 +39,8 @@ struct pending_call {
     enum call_question question; /* the turn ends with it */
     struct str request;          /* of an elicitation, as an interrupt has it */
     /* What the user answered. */
-    struct str edited;                         /* arguments instead of the model's; or empty */
+    struct str exact; /* the arguments that were asked about, as the tool knows them; or empty */
+    bool edited;      /* they are not the model's */
     struct str request_state, input_responses; /* of an elicitation: how the call goes on */
     struct str held;                           /* the remote call that waits for it; or empty */
 };
@@ -192,6 +193,8 @@ void pending_call_prepare(struct turn *t, struct pending_call *c, size_t index);
 bool pending_call_wants_intent(const struct pending_call *c);
 /* With the next step. */
 void pending_call_note_intent(struct turn *t, struct pending_call *c);
+/* What is sent to the tool. */
+struct str pending_call_exact(struct turn *t, const struct pending_call *c);
 /* content: text, or an array of canonical blocks. */
 void pending_call_finish(struct turn *t, struct pending_call *c, struct str content, bool is_blocks,
                          bool is_error, const char *effect_state);
@@ -203,8 +206,9 @@ bool pending_calls_rest(const struct turn *t);
 bool pending_calls_ask(const struct turn *t); /* some of them have a question */
 /* Outcomes that are not in the journal yet, and their events, which show once they are. */
 void pending_calls_note_outcomes(struct turn *t);
-/* The results as messages of the thread, in the order of the calls, whichever ended first. */
-void pending_calls_add_results(struct turn *t);
+/* The results as messages of the thread, in the order of the calls, whichever ended first. True:
+ * there are more than a step can store. */
+bool pending_calls_add_results(struct turn *t);
 /* The turn ends with calls open: each gets an answer, so that the thread stays whole. */
 void pending_calls_settle(struct turn *t, const char *why);
 
@@ -216,6 +220,17 @@ may_yield void pending_call_run(struct turn *t, struct pending_call *c);
  * answers know of them. */
 may_yield int pending_calls_recover(struct turn *t, struct err *err) must_check;
 
+/* unanswered.c: what the thread's history has of calls that were asked about and never made. The
+ * results that tell so belong behind message i. */
+struct unanswered {
+    struct interrupt_left *list;
+    size_t n;
+};
+may_yield int unanswered_look(struct turn *t, const struct turn_message *m, size_t n,
+                              struct unanswered *ret, struct err *err) must_check;
+void unanswered_tell(struct turn *t, const struct unanswered *u, const struct turn_message *m,
+                     size_t n, size_t i);
+
 /* elicit.c: whether a user can be asked that: at readable length, and only to pages of the web. */
 int elicit_check(const json_t *params, struct err *err) must_check;
 /* What a server wants to know as an interrupt has it, and the user's answer as the server
@@ -225,6 +240,8 @@ int elicit_request(struct turn *t, struct str input_requests, struct str request
 /* The same for a server that waits with the call open (`held`: its name). */
 int elicit_request_held(struct turn *t, struct str params, struct str held, struct str *ret,
                         struct err *err) must_check;
+/* Whether the content, with the schemas' defaults for what it lacks, is what was asked for. */
+int elicit_check_content(struct str request, struct str content, struct err *err) must_check;
 /* Into c->input_responses, c->request_state and c->held. */
 int elicit_answer(struct turn *t, struct pending_call *c, struct str request, struct str action,
                   struct str content, struct err *err) must_check;

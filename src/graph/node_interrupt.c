@@ -7,8 +7,8 @@
 
 enum {
     CODE_LEN = 4,
-    HELD_S = 5 * 60,
-    /* a server waits no longer with a call open */ MAX_STATE_BYTES = 1024 * 1024
+    HELD_S = 5 * 60, /* a server waits no longer with a call open */
+    MAX_STATE_BYTES = 1024,
 };
 
 /* Short, to be typed on a phone: no letters that look alike. */
@@ -27,7 +27,8 @@ static struct interrupt interrupt_of(struct turn *t, const struct pending_call *
                                      int64_t expires_us) {
     struct id id = id_new();
     char digest[INTERRUPT_DIGEST_HEX + 1];
-    interrupt_digest(c->tool->server, c->tool->tool, c->arguments, digest);
+    struct str exact = pending_call_exact(t, c);
+    interrupt_digest(c->tool->server, c->tool->tool, c->arguments, exact, digest);
     return (struct interrupt){
         .id = arena_str(&t->arena, id_str(&id)),
         .code = new_code(t),
@@ -37,7 +38,7 @@ static struct interrupt interrupt_of(struct turn *t, const struct pending_call *
         .tool = c->tool->tool,
         .name = c->name,
         .digest = arena_str(&t->arena, str_z(digest)),
-        .arguments = c->arguments,
+        .arguments = exact,
         .request = c->request.n ? c->request : STR("{}"),
         .expires_us = expires_us,
     };
@@ -83,6 +84,9 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     if (!t->calls && pending_calls_recover(t, err) < 0) {
         return -(int)err->code;
     }
+    if (t->cancel_requested) {
+        return err_set(err, ERR_CANCELLED, "cancelled by the user");
+    }
     if (!pending_calls_ask(t)) { /* a policy changed since a dead owner came here */
         *ret_next = &node_tools;
         return 0;
@@ -94,6 +98,9 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     }
     event_run_interrupted(turn_event(t), t->thread_id, t->turn_id, &t->used, t->used_provider,
                           t->used_model, t->changes.interrupts, t->changes.n_interrupts);
+    if (strbuf_check(&t->event, "what is asked", err) < 0) {
+        return -(int)err->code;
+    }
     turn_emit(t);
     t->changes.end = true;
     t->changes.end_state = TURN_INTERRUPTED;

@@ -21,6 +21,7 @@ static bool is_role(const struct turn_message *m, const char *role) {
 static int load_history(struct turn *t, struct err *err) {
     struct turn_message *messages;
     size_t n, first = 0;
+    struct unanswered unanswered;
     struct patience patience = {0};
     int rc;
     do {
@@ -39,10 +40,14 @@ static int load_history(struct turn *t, struct err *err) {
     while (first < n && !is_role(&messages[first], "user")) {
         first++;
     }
+    if (unanswered_look(t, messages, n, &unanswered, err) < 0) {
+        return err_prefix(err, "reading the thread");
+    }
     for (size_t i = first; i < n; i++) {
         /* The turn's own message may or may not be committed yet: it is added by the caller. */
         if (t->adopted || !str_eq(messages[i].id, t->message_id)) {
             turn_add_message(t, messages[i].json, messages[i].plain);
+            unanswered_tell(t, &unanswered, messages, n, i);
         }
     }
     return 0;

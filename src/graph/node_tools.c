@@ -84,7 +84,11 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     if (store_intents(t, err) < 0 || make_calls(t, err) < 0) {
         return -(int)err->code;
     }
-    pending_calls_add_results(t);
+    while (pending_calls_add_results(t)) {
+        if (turn_commit(t, &node_tools, err) < 0) {
+            return -(int)err->code;
+        }
+    }
     if (pending_calls_ask(t)) {
         *ret_next = &node_interrupt;
         return 0;

@@ -44,8 +44,13 @@ void pending_call_note_intent(struct turn *t, struct pending_call *c) {
         (struct turn_effect){.call_id = c->key,
                              .idempotency_key = c->idempotency_key,
                              .tool = c->name,
-                             .arguments = c->edited.n ? c->edited : c->arguments,
+                             .arguments = c->exact.n ? c->exact : c->arguments,
                              .repeatable = c->tool->repeatable};
+}
+
+/* Names of arguments may have been changed for the model's provider. */
+struct str pending_call_exact(struct turn *t, const struct pending_call *c) {
+    return c->exact.n ? c->exact : toolset_arguments(c->tool, c->arguments, &t->arena);
 }
 
 bool pending_call_rests(const struct pending_call *c) {
@@ -74,10 +79,10 @@ bool pending_calls_ask(const struct turn *t) {
 
 /* The model reads what was really called. */
 static struct str edited_note(struct turn *t, const struct pending_call *c) {
-    return c->edited.n ? arena_printf(&t->arena,
-                                      "The user changed the arguments to %.*s before approving.\n",
-                                      STR_ARG(c->edited))
-                       : STR_EMPTY;
+    return c->edited ? arena_printf(&t->arena,
+                                    "The user changed the arguments to %.*s before approving.\n",
+                                    STR_ARG(c->exact))
+                     : STR_EMPTY;
 }
 
 static void write_content(struct jsonw *w, struct str note, struct str content, bool is_blocks) {
@@ -164,14 +169,18 @@ void pending_calls_note_outcomes(struct turn *t) {
     }
 }
 
-void pending_calls_add_results(struct turn *t) {
-    for (size_t i = 0; i < t->n_calls && i < TURN_MAX_TOOL_CALLS; i++) {
+bool pending_calls_add_results(struct turn *t) {
+    for (size_t i = 0; i < t->n_calls; i++) {
         struct pending_call *c = &t->calls[i];
         if (c->finished && !c->answered) {
+            if (t->changes.n_messages == TURN_STEP_MAX) {
+                return true;
+            }
             c->answered = true;
             turn_store_message(t, result_id(t, c), STR("tool"), c->outcome, false);
         }
     }
+    return false;
 }
 
 /* Calls whose message is not stored itself were never made; its refusal settles them too. */
@@ -190,5 +199,5 @@ void pending_calls_settle(struct turn *t, const char *why) {
         }
     }
     pending_calls_note_outcomes(t);
-    pending_calls_add_results(t);
+    (void)pending_calls_add_results(t); /* those beyond were never begun, nor shown */
 }

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "graph/internal.h"
-#include "mcp/json_schema.h"
 #include "store/policies.h"
 
 enum { MAX_TRIES = 3, MAX_ANSWER_BYTES = TURN_MAX_TEXT_BYTES, MAX_WORDS_BYTES = 64 };
@@ -33,14 +32,15 @@ static struct interrupt_row *find_row(struct resuming *s, struct str id) {
     return NULL;
 }
 
-static int check_open(const struct interrupt_row *row, struct err *err) {
+/* A refusal is never too late: with it the turn goes on with what else was answered. */
+static int check_open(const struct interrupt_row *row, bool approved, struct err *err) {
     if (!str_eq(row->state, STR("open"))) {
         return err_set(err, ERR_CONFLICT, "this was answered already: %.*s", STR_ARG(row->state));
     }
     if (row->superseded) {
         return err_set(err, ERR_CONFLICT, "the conversation went on without an answer to this");
     }
-    if (row->is.expires_us <= clock_now_us()) {
+    if (approved && row->is.expires_us <= clock_now_us()) {
         return err_set(err, ERR_CONFLICT, "this has expired; ask the assistant to try again");
     }
     return 0;
@@ -61,14 +61,13 @@ static int check_object(const char *what, struct str json, struct err *err) {
     return json_is_object(tree) ? 0 : err_set(err, ERR_INVALID, "%s: must be an object", what);
 }
 
-/* What the server asked for has a schema; what is left out is filled with its defaults later. */
+/* Nothing said is an empty form, which the schema may permit. */
 static int check_content(const struct interrupt_row *row, struct str content, struct err *err) {
-    json_auto_t *request = NULL, *value = NULL;
-    if (check_object("content", content, err) < 0 || json_read(content, &value, err) < 0 ||
-        json_read(row->is.request, &request, err) < 0) {
+    content = content.n ? content : STR("{}");
+    if (check_object("content", content, err) < 0) {
         return -(int)err->code;
     }
-    return json_schema_check(json_object_get(request, "schema"), value, "content", err);
+    return elicit_check_content(row->is.request, content, err);
 }
 
 static int check_answer(const struct interrupt_row *row, const struct interrupt_answer *a,
@@ -81,10 +80,16 @@ static int check_answer(const struct interrupt_row *row, const struct interrupt_
     if (!known) {
         return err_set(err, ERR_INVALID, "action: must be accept, decline or cancel");
     }
+    if (a->action.n && str_eq(a->action, STR("accept")) != a->approved) {
+        return err_set(err, ERR_INVALID, "action: says something else than approved");
+    }
     if (is_elicitation(row) ? a->arguments.n : a->content.n) {
         return err_set(err, ERR_INVALID,
                        is_elicitation(row) ? "arguments: this asks for content"
                                            : "content: this asks for approval of a call");
+    }
+    if (is_elicitation(row) && a->always) {
+        return err_set(err, ERR_INVALID, "always: this asks for content, not for approval");
     }
     if (a->arguments.n && check_object("arguments", a->arguments, err) < 0) {
         return -(int)err->code;
@@ -92,7 +97,7 @@ static int check_answer(const struct interrupt_row *row, const struct interrupt_
     if (a->reason.n > MAX_ANSWER_BYTES || !str_is_utf8(a->reason)) {
         return err_set(err, ERR_INVALID, "reason: is too long, or not valid UTF-8");
     }
-    return a->approved && a->content.n ? check_content(row, a->content, err) : 0;
+    return a->approved && is_elicitation(row) ? check_content(row, a->content, err) : 0;
 }
 
 /* ---- answers as they are stored ---- */
@@ -119,12 +124,28 @@ static struct str answer_json(struct resuming *s, const struct interrupt_row *ro
     return arena_str(&s->arena, strbuf_str(&out));
 }
 
+static bool is_answered(const struct resuming *s, struct str id) {
+    for (size_t i = 0; i < s->r->n_answers; i++) {
+        if (str_eq(s->r->answers[i].interrupt_id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What has expired keeps nobody waiting. */
+static size_t count_open(const struct resuming *s) {
+    int64_t now_us = clock_now_us();
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_rows; i++) {
+        n += interrupt_row_open(&s->rows[i], now_us) && !is_answered(s, s->rows[i].is.id);
+    }
+    return n;
+}
+
 static int check_and_note(struct resuming *s, struct err *err) {
     size_t n = s->r->n_answers;
-    s->n_open = 0;
-    for (size_t i = 0; i < s->n_rows; i++) {
-        s->n_open += str_eq(s->rows[i].state, STR("open"));
-    }
+    s->n_open = count_open(s);
     for (size_t i = 0; i < n; i++) {
         const struct interrupt_answer *a = &s->r->answers[i];
         const struct interrupt_row *row = find_row(s, a->interrupt_id);
@@ -136,14 +157,13 @@ static int check_and_note(struct resuming *s, struct err *err) {
                 return err_set(err, ERR_INVALID, "the same question is answered twice");
             }
         }
-        if (check_open(row, err) < 0 || check_answer(row, a, err) < 0) {
+        if (check_open(row, a->approved, err) < 0 || check_answer(row, a, err) < 0) {
             return -(int)err->code;
         }
         s->answers[i] = (struct turn_answer){.interrupt_id = row->is.id,
                                              .state = a->approved ? STR("approved") : STR("denied"),
                                              .json = answer_json(s, row, a)};
     }
-    s->n_open -= n;
     if (s->r->all && s->n_open > 0) {
         return err_set(err, ERR_CONFLICT, "%zu more questions are open: answer all of them at once",
                        s->n_open);
@@ -306,13 +326,25 @@ struct words {
     char code[16];
 };
 
+/* Phones and people end sentences, and quote what they were told to say. */
+static struct str without_marks(struct str text) {
+    text = str_trim(text);
+    while (text.n && strchr("\"'`*.!", text.p[0])) {
+        text = str_skip(text, 1);
+    }
+    while (text.n && strchr("\"'`*.!", text.p[text.n - 1])) {
+        text.n--;
+    }
+    return text;
+}
+
 static bool parse_words(struct str text, struct words *ret) {
     static const struct {
         const char *word;
         bool approved, always;
     } verbs[] = {{"approve", true, false}, {"always", true, true}, {"deny", false, false}};
     char line[MAX_WORDS_BYTES + 1], verb[16], rest[2];
-    text = str_trim(text);
+    text = without_marks(text);
     if (text.n == 0 || text.n > MAX_WORDS_BYTES) {
         return false;
     }
@@ -336,14 +368,41 @@ static bool parse_words(struct str text, struct words *ret) {
 /* The text of a message, whichever way it was given, when it is nothing but one short text. */
 static struct str spoken(const struct turn_submission *s, json_t **tree) {
     struct err err;
-    if (s->content_json.n == 0) {
-        return s->text;
+    if (s->words.n || s->content_json.n == 0) {
+        return s->words.n ? s->words : s->text;
     }
     if (s->content_json.n > 4 * MAX_WORDS_BYTES || json_read(s->content_json, tree, &err) < 0 ||
         json_array_size(*tree) != 1) {
         return STR_EMPTY;
     }
     return json_str(json_array_get(*tree, 0), "text");
+}
+
+/* The client's program may have said it before and not heard the answer. */
+static bool said_before(const struct interrupt_row *row, const struct words *words) {
+    return !row->superseded &&
+           str_eq(row->state, words->approved ? STR("approved") : STR("denied"));
+}
+
+/* Which of the turn's questions are left; ERR_CONFLICT says so. 0: none is. */
+static int tell_open(struct turn_engine *e, struct str user_id, const struct interrupt_row *row,
+                     struct arena *arena, struct err *err) {
+    struct strbuf codes cleanup(strbuf_done) = STRBUF(1024);
+    struct turn_key asked_by = {user_id, row->turn_id};
+    struct interrupt_row *rows;
+    size_t n;
+    int64_t now_us = clock_now_us();
+    if (interrupts_of_turn(e->options.db, asked_by, arena, &rows, &n, err) < 0) {
+        return -(int)err->code;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (interrupt_row_open(&rows[i], now_us)) {
+            strbuf_addf(&codes, "%s%.*s", codes.n ? ", " : "", STR_ARG(rows[i].is.code));
+        }
+    }
+    return codes.n
+               ? err_set(err, ERR_CONFLICT, "noted; to be answered as well: %s", strbuf_z(&codes))
+               : 0;
 }
 
 int turn_answer_in_words(struct turn_engine *e, const struct turn_submission *s,
@@ -357,7 +416,8 @@ int turn_answer_in_words(struct turn_engine *e, const struct turn_submission *s,
         return -ERR_NOT_FOUND;
     }
     if (interrupt_find(e->options.db, s->user_id, str_z(words.code), clock_now_us(), &arena, &row,
-                       err) < 0) {
+                       err) < 0 ||
+        (said_before(&row, &words) && tell_open(e, s->user_id, &row, &arena, err) < 0)) {
         return -(int)err->code;
     }
     struct interrupt_answer answer = {
@@ -370,7 +430,8 @@ int turn_answer_in_words(struct turn_engine *e, const struct turn_submission *s,
     if (turn_resume(e, &r, ret, &open, err) < 0) {
         return -(int)err->code;
     }
-    return open == 0 ? 0
-                     : err_set(err, ERR_CONFLICT, "noted; %zu more questions of this turn are open",
-                               open);
+    if (open > 0 && tell_open(e, s->user_id, &row, &arena, err) == 0) {
+        return err_set(err, ERR_CONFLICT, "noted; others of the turn were answered meanwhile");
+    }
+    return open > 0 ? -(int)err->code : 0;
 }

@@ -35,6 +35,7 @@ struct turn_submission {
     struct str turn_id;      /* empty: a new one; else an idempotency key of the client */
     struct str text;         /* the user's words, valid UTF-8 */
     struct str content_json; /* instead of text: a JSON array of canonical blocks (text, image) */
+    struct str words;        /* of the content, what the user said just now; empty: all of it */
     struct str model; /* empty: the thread's or the profile's; "provider:model" or a model of the
                          profile's provider */
     struct str agent; /* empty: "cos" */
@@ -54,7 +55,8 @@ struct turn_ticket {
     struct run_reader *reader; /* follows the turn from its first event; the caller closes it */
 };
 /* A message of the form "approve K7Q2", "deny K7Q2" or "always K7Q2" that names an open question
- * answers it, for clients that know no other way.
+ * answers it, for clients that know no other way; ERR_CONFLICT then also says that more of the
+ * turn's questions are open.
  * Returns once the message is durable. The model call may have begun before, its events have not
  * left. ERR_INVALID, ERR_FORBIDDEN ("No LLM key configured. ..."), ERR_BUSY (too many open turns of
  * this user or in all), ERR_UNAVAILABLE (database). */

@@ -27,7 +27,8 @@ static bool changed_anything(const struct turn *t) {
 /* A dead owner's calls are answered before the turn ends: the node that knows of them comes first.
  */
 static bool leads_to_open_calls(const struct turn *t) {
-    return (t->resume_at == &node_tools || t->resumes.n) && t->node != &node_model;
+    bool open = t->resume_at == &node_tools || t->resume_at == &node_interrupt || t->resumes.n > 0;
+    return open && t->node != &node_model;
 }
 
 static int walk(struct turn *t, struct err *err) {
@@ -94,6 +95,7 @@ static void end_as(struct turn *t, enum turn_state state, const struct err *why)
     if (t->changes.end) { /* a good end that the store would not have */
         forget_changes(t);
     }
+    t->changes.n_interrupts = 0; /* whoever did not end with questions has none */
     turn_hold(t);
     pending_calls_settle(t, state == TURN_CANCELLED ? "Cancelled by the user" : "The turn failed");
     emit_end(t, state, why);

@@ -13,14 +13,14 @@ struct interrupt {
     struct str call_id; /* the model's */
     struct str server, tool, name;
     struct str digest;    /* interrupt_digest of what is asked */
-    struct str arguments; /* JSON */
+    struct str arguments; /* JSON: as the tool gets them */
     struct str request;   /* JSON: of an elicitation, what is asked and how the call goes on */
     int64_t expires_us;
 };
 
 enum { INTERRUPT_DIGEST_HEX = 64 };
-/* Binds an answer to exactly this call. */
-void interrupt_digest(struct str server, struct str tool, struct str arguments,
+/* Binds an answer to exactly this call: as the model wrote it, and as the tool gets it. */
+void interrupt_digest(struct str server, struct str tool, struct str written, struct str arguments,
                       char ret[INTERRUPT_DIGEST_HEX + 1]);
 
 struct interrupt_row {
@@ -31,10 +31,14 @@ struct interrupt_row {
     int64_t created_us, answered_us;
     bool superseded; /* the thread went on without an answer */
 };
+static inline bool interrupt_row_open(const struct interrupt_row *r, int64_t now_us) {
+    return str_eq(r->state, STR("open")) && !r->superseded && r->is.expires_us > now_us;
+}
 
 may_yield int interrupt_get(struct db *db, struct str user_id, struct str id, struct arena *arena,
                             struct interrupt_row *ret, struct err *err) must_check;
-/* The newest open one with this code. ERR_NOT_FOUND. */
+/* The one with this code that has not expired: the open one; else the newest that was answered or
+ * that its thread went on without. ERR_CONFLICT: several are open. ERR_NOT_FOUND. */
 may_yield int interrupt_find(struct db *db, struct str user_id, struct str code, int64_t now_us,
                              struct arena *arena, struct interrupt_row *ret, struct err *err)
     must_check;
@@ -46,6 +50,19 @@ may_yield int interrupts_open(struct db *db, struct str user_id, struct str thre
 /* All that a turn asked, in whatever state. */
 may_yield int interrupts_of_turn(struct db *db, struct turn_key key, struct arena *arena,
                                  struct interrupt_row **ret, size_t *ret_n, struct err *err)
+    must_check;
+
+/* What became of questions whose calls were not begun after all. */
+struct interrupt_left {
+    struct str turn_id, call_id;
+    struct str state;
+    bool elicitation;
+    bool elsewhere; /* asked in the thread that this one was forked from */
+};
+/* Of a thread, newest first, without those of one turn. */
+may_yield int interrupts_left(struct db *db, struct str user_id, struct str thread_id,
+                              struct str but_of_turn, struct arena *arena,
+                              struct interrupt_left **ret, size_t *ret_n, struct err *err)
     must_check;
 
 /* Answers one of several. ERR_PRECONDITION, nothing written: it is not open any more, or no other

@@ -68,11 +68,13 @@ static const struct db_sql sql_answer =
     DB_SQL("accept_answer",
            "UPDATE interrupts SET state = $4, answer = $5, answered_at = $6, answered_by_turn = $7 "
            "WHERE user_id = $1 AND id = $2 AND turn_id = $3 AND state = 'open' AND "
-           "expires_at > $6");
-static const struct db_sql sql_answered = DB_SQL(
-    "accept_answered", "SELECT adjutant_require(COUNT(CASE WHEN state = 'open' THEN 1 END) = 0 AND "
-                       "COUNT(CASE WHEN answered_by_turn = $4 THEN 1 END) = $5, 'answered') "
-                       "FROM interrupts WHERE user_id = $1 AND thread_id = $2 AND turn_id = $3");
+           "(expires_at > $6 OR $4 = 'denied')");
+/* What has expired meanwhile keeps nothing else from going on. */
+static const struct db_sql sql_answered =
+    DB_SQL("accept_answered",
+           "SELECT adjutant_require(COUNT(CASE WHEN state = 'open' AND expires_at > $6 THEN 1 END) "
+           "= 0 AND COUNT(CASE WHEN answered_by_turn = $4 THEN 1 END) = $5, 'answered') "
+           "FROM interrupts WHERE user_id = $1 AND thread_id = $2 AND turn_id = $3");
 
 static void add_answers(struct db_tx *tx, const struct turn_accept *a, int64_t now_us) {
     struct db_value user = db_text(a->user_id), resumes = db_text(a->resumes);
@@ -86,7 +88,8 @@ static void add_answers(struct db_tx *tx, const struct turn_accept *a, int64_t n
         db_tx_add(tx, &sql_answer, user, db_text(w->interrupt_id), resumes, db_text(w->state),
                   db_text_or_null(w->json), db_time(now_us), turn);
     }
-    db_tx_add(tx, &sql_answered, user, thread, resumes, turn, db_int((int64_t)a->n_answers));
+    db_tx_add(tx, &sql_answered, user, thread, resumes, turn, db_int((int64_t)a->n_answers),
+              db_time(now_us));
 }
 
 static int accept_first(struct db *db, const struct turn_accept *a, int64_t now_us,
