@@ -30,6 +30,8 @@ int openai_read_thread(struct call *c, const json_t *body, struct str *ret, stru
 may_yield int openai_read_messages(struct call *c, struct str thread_id, struct str instructions,
                                    const json_t *messages, struct input_content *content,
                                    struct str *ret_content, struct err *err) must_check;
+/* The last message as one text; empty when it is something else. */
+struct str openai_last_words(const json_t *messages);
 /* The block of text: what the client says went before. Appends nothing when that is nothing. */
 void openai_context(struct strbuf *out, struct str instructions, const json_t *messages);
 /* turn_submit, with a plain title for a thread that begins. */

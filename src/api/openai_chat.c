@@ -149,6 +149,7 @@ static int submit(struct call *c, struct openai_options *ret_options, struct tur
                              &s.content_json, err) < 0) {
         return -(int)err->code;
     }
+    s.words = openai_last_words(json_object_get(body, "messages"));
     return openai_submit(c, &s, ret, err);
 }
 

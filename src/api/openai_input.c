@@ -140,3 +140,15 @@ int openai_read_messages(struct call *c, struct str thread_id, struct str instru
     }
     return input_content_end(content, ret_content, err);
 }
+
+struct str openai_last_words(const json_t *messages) {
+    size_t n = json_array_size(messages);
+    const json_t *content = json_object_get(n ? json_array_get(messages, n - 1) : NULL, "content");
+    if (json_is_array(content)) {
+        content = json_array_size(content) == 1
+                      ? json_object_get(json_array_get(content, 0), "text")
+                      : NULL;
+    }
+    struct str text = json_value_str(content);
+    return text.p ? text : STR_EMPTY;
+}
