@@ -9,8 +9,9 @@ struct scan {
     const char *p, *end;
 };
 
+/* A member that is not there (p == NULL) is like an empty text. */
 static inline struct scan scan_begin(struct str text) {
-    return (struct scan){text.p, text.p + text.n};
+    return (struct scan){text.p, text.n ? text.p + text.n : text.p};
 }
 bool scan_open(struct scan *s, char bracket); /* the next character that counts is this one */
 /* The next member of the object just opened: its key and the place of its value. False at the end
