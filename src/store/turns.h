@@ -46,7 +46,8 @@ struct turn_accept {
     struct str agent;
     bool must_be_new_thread; /* ERR_PRECONDITION when there is such a thread; saves work */
     /* The interrupted turn this one goes on with, and what was answered: all that is still open of
-     * it and has not expired. What has expired can only be denied. ERR_PRECONDITION when that is not so any more, or when the thread went on. */
+     * it and has not expired. What has expired can only be denied. ERR_PRECONDITION when that is
+     * not so any more, or when the thread went on. */
     struct str resumes;
     const struct turn_answer *answers;
     size_t n_answers;
@@ -85,8 +86,9 @@ struct turn_message {
 };
 /* Newest first up to max_messages and max_bytes (of their JSON), then put
  * in order: ascending seq. Messages of seq <= up_to_seq. Those of turn_id are there in any case,
- * however large, from the user's message that it answers on; empty: none. Those that a summary covers are left out;
- * a first entry of role "summary", whose json is its plain text, stands for them. */
+ * however large, from the user's message that it answers on; empty: none. Those that a summary
+ * covers are left out; a first entry of role "summary", whose json is its plain text, stands for
+ * them. */
 may_yield int turn_history(struct db *db, struct str user_id, struct str thread_id,
                            struct str turn_id, int64_t up_to_seq, size_t max_messages,
                            size_t max_bytes, struct arena *arena, struct turn_message **ret,
