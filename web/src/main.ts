@@ -1,0 +1,8 @@
+import './styles/base.css';
+import './app/theme.svelte';
+import { mount } from 'svelte';
+import App from './App.svelte';
+
+const target = document.getElementById('app')!;
+target.replaceChildren();
+mount(App, { target });

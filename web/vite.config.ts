@@ -1,0 +1,34 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vitest/config';
+
+// For `npm run dev`: a gateway that runs beside it.
+const gateway = 'http://127.0.0.1:8080';
+
+export default defineConfig({
+  base: '/static/',
+  plugins: [svelte()],
+  build: {
+    target: ['es2022', 'safari17.5', 'chrome123', 'firefox120'],
+    modulePreload: { polyfill: false },
+    // A data: URL would need a wider content security policy than the app's.
+    assetsInlineLimit: 0,
+    rolldownOptions: {
+      output: {
+        hashCharacters: 'hex',
+        entryFileNames: 'assets/[name]-[hash:10].js',
+        chunkFileNames: 'assets/[name]-[hash:10].js',
+        assetFileNames: 'assets/[name]-[hash:10][extname]',
+      },
+    },
+  },
+  server: {
+    proxy: {
+      '/api': gateway,
+      '/oauth': gateway,
+      '/ws': { target: gateway, ws: true },
+    },
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+  },
+});
