@@ -43,6 +43,7 @@ static const char *const seeds[] = {
     "'t', 'r', 1, 'K7Q2', 'approval', 'open', now(), now(), 'c', 's', 't', 'n', 'd', '{}')",
     "INSERT INTO search_rows (user_id, thread_id, seq, message_id, role, created_at, text) "
     "VALUES ('%s', 't', 1, 'm', 'user', now(), 'secret')",
+    "INSERT INTO user_profiles VALUES ('%s', 'n', 'UTC', 'secret', now())",
     "INSERT INTO audit (user_id, id, created_at, actor, action) VALUES ('%s', 'i', now(), 'a', "
     "'b')",
 };
