@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/time_zone.h"
 #include "cli/common.h"
 
 static const struct cli_command *const commands[] = {
@@ -24,6 +25,7 @@ int main(int argc, char **argv) {
         return EXIT_CONFIGURATION;
     }
     log_set_level(level);
+    time_zone_start();
     setlocale(LC_CTYPE, ""); /* characters as the terminal has them; numbers stay as in C */
     return cli_main(&program, argc, argv);
 }

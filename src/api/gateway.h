@@ -19,6 +19,7 @@ struct gateway {
     struct auth *auth;
     struct user_epochs *epochs;
     struct vault *vault;
+    struct user_profiles *user_profiles;
     struct authorizers *authorizers;
     struct bridges *bridges;
     struct runs *runs;

@@ -31,6 +31,7 @@ struct serve {
     struct auth *auth;
     struct user_epochs *epochs;
     struct vault *vault;
+    struct user_profiles *user_profiles;
     struct authorizers *authorizers;
     struct bridges *bridges;
     struct runs *runs;
@@ -109,6 +110,7 @@ static int start_turns(struct serve *s, struct err *err) {
                                                               .bridges = s->bridges,
                                                               .epochs = s->epochs,
                                                               .vault = s->vault,
+                                                              .user_profiles = s->user_profiles,
                                                               .process_id = id});
     return turn_engine_start(s->engine, err);
 }
@@ -128,6 +130,7 @@ static int start_http(struct serve *s, struct err *err) {
                                   .auth = s->auth,
                                   .epochs = s->epochs,
                                   .vault = s->vault,
+                                  .user_profiles = s->user_profiles,
                                   .authorizers = s->authorizers,
                                   .bridges = s->bridges,
                                   .toolbox = s->toolbox,
@@ -171,6 +174,7 @@ static int start(struct serve *s) {
         return cli_fail(EXIT_DATABASE, &err);
     }
     auth_use_epochs(s->auth, s->epochs);
+    s->user_profiles = user_profiles_new(s->db, s->epochs);
     if (vault_open(s->profile, s->db, s->epochs, &s->vault, &err) < 0) {
         return cli_fail(EXIT_CONFIGURATION, &err);
     }
@@ -225,6 +229,7 @@ static void stop(struct serve *s) {
         http_client_stop();
     }
     vault_close(s->vault);
+    user_profiles_free(s->user_profiles);
     user_epochs_free(s->epochs);
     auth_free(s->auth);
     db_close(s->db);

@@ -34,6 +34,7 @@ static int call_builtin(struct making *m, struct tool_result *ret, struct err *e
                              .turn_id = t->turn_id,
                              .call_id = m->c->id,
                              .idempotency_key = m->c->idempotency_key,
+                             .time_zone = t->user.time_zone,
                              .arguments = arguments};
     m->sent = true;
     return tool->run(&call, &t->arena, ret, tool->context, err);

@@ -8,9 +8,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/time_zone.h"
 #include "graph/internal.h"
 
-enum { MAX_USER_CONTEXT_BYTES = 64 * 1024 };
+enum { MAX_USER_CONTEXT_BYTES = 64 * 1024, MAX_STABLE_BYTES = 128 * 1024 };
 
 static const char persona[] =
     "You are the Chief of Staff of the person you talk to: a personal assistant who knows their "
@@ -72,23 +73,38 @@ static struct str read_user_context(const char *path) {
     return str_trim((struct str){user_context.text, user_context.n});
 }
 
-struct str context_system_stable(const struct profile *profile, struct arena *arena) {
-    struct str about = STR_EMPTY;
+static void add_person(struct strbuf *out, const struct user_profile *user) {
+    if (user->name.n) {
+        strbuf_addf(out, "\nTheir name is %.*s.\n", STR_ARG(user->name));
+    }
+    if (user->time_zone.n) {
+        strbuf_addf(out, "\nTheir time zone is %.*s.\n", STR_ARG(user->time_zone));
+    }
+    if (user->about.n) {
+        strbuf_addf(out, "\nWhat they want you to know:\n\n%.*s\n", STR_ARG(user->about));
+    }
+}
+
+/* What the operator tells of everybody, then what the user tells. */
+struct str context_system_stable(const struct profile *profile, const struct user_profile *user,
+                                 struct arena *arena) {
+    struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_STABLE_BYTES);
+    strbuf_addz(&out, persona);
     if (profile->user_context_path.n) {
-        about = read_user_context(arena_z(arena, profile->user_context_path));
+        struct str about = read_user_context(arena_z(arena, profile->user_context_path));
+        if (about.n) {
+            strbuf_addf(&out, "\nWhat you know about them:\n\n%.*s\n", STR_ARG(about));
+        }
     }
-    if (about.n == 0) {
-        return str_z(persona);
-    }
-    return arena_printf(arena, "%s\nWhat you know about them:\n\n%.*s\n", persona, STR_ARG(about));
+    add_person(&out, user);
+    return arena_str(arena, strbuf_str(&out));
 }
 
 /* The day and not the minute: whatever changes here makes providers read the whole thread again. */
-struct str context_system_changing(struct arena *arena) {
+struct str context_system_changing(const struct user_profile *user, struct arena *arena) {
     char now[64];
     struct tm tm;
-    time_t t = time(NULL);
-    localtime_r(&t, &tm);
+    time_zone_local(user->time_zone, time(NULL), &tm);
     strftime(now, sizeof now, "%A, %e %B %Y (UTC%z)", &tm);
     return arena_printf(arena, "Today is %s.", now);
 }

@@ -92,6 +92,7 @@ struct turn {
 
     const struct node *node;
     struct endpoints endpoints; /* with the user's keys */
+    struct user_profile user;   /* who they say they are */
     struct str system_stable, system_changing;
     struct llm_message *messages;
     size_t n_messages, messages_cap;
@@ -325,5 +326,6 @@ void turn_state_read(struct turn *t, struct str state);
 
 /* ---- context.c ---- */
 
-struct str context_system_stable(const struct profile *profile, struct arena *arena);
-struct str context_system_changing(struct arena *arena);
+struct str context_system_stable(const struct profile *profile, const struct user_profile *user,
+                                 struct arena *arena);
+struct str context_system_changing(const struct user_profile *user, struct arena *arena);

@@ -68,12 +68,25 @@ static int choose_endpoints(struct turn *t, struct err *err) {
     return rc;
 }
 
+static int learn_user(struct turn *t, struct err *err) {
+    struct user_profiles *known = t->engine->options.user_profiles;
+    struct patience patience = {0};
+    int rc = 0;
+    do {
+        rc = known ? user_profiles_find(known, t->user_id, &t->arena, &t->user, err) : 0;
+    } while (rc < 0 && patience_left(t, &patience, err));
+    return rc;
+}
+
 static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     if (choose_endpoints(t, err) < 0) {
         return -(int)err->code;
     }
-    t->system_stable = context_system_stable(t->engine->options.profile, &t->arena);
-    t->system_changing = context_system_changing(&t->arena);
+    if (learn_user(t, err) < 0) {
+        return err_prefix(err, "reading who the user is");
+    }
+    t->system_stable = context_system_stable(t->engine->options.profile, &t->user, &t->arena);
+    t->system_changing = context_system_changing(&t->user, &t->arena);
     t->budget_bytes = history_bytes(t);
     if (!t->new_thread && load_history(t, err) < 0) {
         return -(int)err->code;

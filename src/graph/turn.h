@@ -2,6 +2,7 @@
  * cancelled, ended. The engine owns all turns of this process. */
 #pragma once
 #include "auth/auth.h"
+#include "auth/user_profiles.h"
 #include "base/id.h"
 #include "event/run.h"
 #include "profile/profile.h"
@@ -14,9 +15,10 @@ struct turn_engine_options {
     struct db *db;
     struct runs *runs;
     struct toolbox *toolbox;
-    struct bridges *bridges;    /* NULL: built-in tools only */
-    struct user_epochs *epochs; /* NULL: nobody caches anything */
-    struct vault *vault;        /* NULL: nobody has keys of their own */
+    struct bridges *bridges;             /* NULL: built-in tools only */
+    struct user_epochs *epochs;          /* NULL: nobody caches anything */
+    struct vault *vault;                 /* NULL: nobody has keys of their own */
+    struct user_profiles *user_profiles; /* NULL: nobody says who they are */
     struct str process_id;
 };
 

@@ -9,7 +9,7 @@
 struct tool_call {
     struct str user_id, thread_id, turn_id, call_id;
     struct str idempotency_key; /* the same for every try of this call */
-    struct str time_zone;       /* the user's, IANA name; empty: UTC */
+    struct str time_zone;       /* the user's, IANA name; empty: the process's own */
     const json_t *arguments;    /* an object */
 };
 
