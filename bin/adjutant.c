@@ -6,6 +6,13 @@
 #include "base/time_zone.h"
 #include "cli/common.h"
 
+#ifdef HAVE_WEB
+#include "net/assets.h"
+
+extern const struct asset web_files[];
+extern const size_t web_files_n;
+#endif
+
 static const struct cli_command *const commands[] = {
     &cli_serve, &cli_chat, &cli_keys, &cli_migrate, &cli_doctor, &cli_vault, &cli_version, NULL,
 };
@@ -27,5 +34,8 @@ int main(int argc, char **argv) {
     log_set_level(level);
     time_zone_start();
     setlocale(LC_CTYPE, ""); /* characters as the terminal has them; numbers stay as in C */
+#ifdef HAVE_WEB
+    cli_web = (struct cli_web){web_files, web_files_n};
+#endif
     return cli_main(&program, argc, argv);
 }

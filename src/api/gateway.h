@@ -10,6 +10,7 @@
 #include "net/http_server.h"
 #include "profile/profile.h"
 
+struct asset;
 struct metrics;
 struct mcp_face;
 
@@ -28,6 +29,8 @@ struct gateway {
     struct toolbox *toolbox;
     struct mcp_face *mcp;             /* made after gateway_init: mcp_face_new */
     const char *version;              /* "0.1.0" */
+    const struct asset *web_files;    /* the web app, under "/static/" */
+    size_t n_web_files;               /* 0: built without it */
     const struct http_server *server; /* for statistics; NULL until it was started */
 
     /* gateway_init makes the rest. */

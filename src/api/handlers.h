@@ -70,9 +70,10 @@ may_yield int handle_admin_audit(struct call *c, struct err *err) must_check;
 may_yield int handle_mcp(struct call *c, struct err *err) must_check;
 /* openapi.c */
 may_yield int handle_openapi(struct call *c, struct err *err) must_check;
-/* page.c */
-may_yield int handle_page(struct call *c, struct err *err) must_check;
-may_yield int handle_static(struct call *c, struct err *err) must_check;
+/* web.c */
+may_yield int handle_web_page(struct call *c, struct err *err) must_check;
+may_yield int handle_web_file(struct call *c, struct err *err) must_check;
+may_yield int handle_web_root_file(struct call *c, struct err *err) must_check;
 /* ws_session.c */
 may_yield int handle_ws(struct call *c, struct err *err) must_check;
 /* agui.c */

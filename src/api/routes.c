@@ -8,6 +8,17 @@ enum { SMALL = 64 * 1024, LARGE = 8 * 1024 * 1024 };
 #define PUBLIC .access = ACCESS_PUBLIC
 #define USER .access = ACCESS_USER
 #define ADMIN .access = ACCESS_ADMIN
+#define WEB_PAGE(pattern)                                                                          \
+    {                                                                                              \
+        "GET", pattern, TO(web_page), PUBLIC, .tag = "web", .summary = "The web app",              \
+                                              .response = "Page", .status = 200                    \
+    }
+#define WEB_ROOT_FILE(pattern)                                                                     \
+    {                                                                                              \
+        "GET", pattern, TO(web_root_file), PUBLIC,                                                 \
+            .tag = "web", .summary = "A file of the web app that has its place at the root",       \
+            .response = "Page", .status = 200                                                      \
+    }
 
 static const struct route table[] = {
     /* chat and turns */
@@ -169,10 +180,22 @@ static const struct route table[] = {
      .response = "Metrics", .status = 200},
     {"GET", "/api/openapi.json", TO(openapi), USER, .tag = "operation",
      .summary = "This description", .response = "Any", .status = 200},
-    {"GET", "/", TO(page), PUBLIC, .tag = "operation", .summary = "A page that says hello",
-     .response = "Page", .status = 200},
-    {"GET", "/static/{path...}", TO(static), PUBLIC, .tag = "operation",
-     .summary = "Files of the page", .response = "Page", .status = 200},
+
+    /* the web app; it reads its routes from the address itself */
+    WEB_PAGE("/"),
+    WEB_PAGE("/t/{id}"),
+    WEB_PAGE("/settings"),
+    WEB_PAGE("/settings/{page}"),
+    WEB_PAGE("/admin"),
+    WEB_PAGE("/admin/{page}"),
+    WEB_PAGE("/welcome"),
+    WEB_PAGE("/login"),
+    WEB_ROOT_FILE("/sw.js"),
+    WEB_ROOT_FILE("/manifest.webmanifest"),
+    WEB_ROOT_FILE("/favicon.ico"),
+    WEB_ROOT_FILE("/apple-touch-icon.png"),
+    {"GET", "/static/{path...}", TO(web_file), PUBLIC, .tag = "web",
+     .summary = "Files of the web app", .response = "Page", .status = 200},
 
     /* other protocols */
     {"GET", "/ws", TO(ws), USER, .tag = "protocols",

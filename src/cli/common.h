@@ -8,6 +8,14 @@
 extern const struct cli_command cli_serve, cli_chat, cli_keys, cli_migrate, cli_doctor, cli_vault,
     cli_version;
 
+/* The web app that `serve` serves; nothing when it is built without. */
+struct asset;
+struct cli_web {
+    const struct asset *files;
+    size_t n_files;
+};
+extern struct cli_web cli_web;
+
 #define CLI_OPTION_HOME                                                                            \
     { "home", "DIR", "the folder that keeps this instance's data" }
 

@@ -23,6 +23,8 @@ enum {
     TRIM_EVERY_MS = 10 * 1000,
 };
 
+struct cli_web cli_web;
+
 struct serve {
     struct profile *profile;
     bool reuse_port;
@@ -137,7 +139,9 @@ static int start_http(struct serve *s, struct err *err) {
                                   .runs = s->runs,
                                   .engine = s->engine,
                                   .tools = s->tools,
-                                  .version = ADJUTANT_VERSION};
+                                  .version = ADJUTANT_VERSION,
+                                  .web_files = cli_web.files,
+                                  .n_web_files = cli_web.n_files};
     gateway_init(&s->gateway);
     if (mcp_face_new(&s->gateway, &s->gateway.mcp, err) < 0) {
         return -(int)err->code;

@@ -1,5 +1,6 @@
 #include "played.h"
 #include "event/event.h"
+#include "net/assets.h"
 #include "store/interrupts.h"
 #include "store/search.h"
 
@@ -430,7 +431,15 @@ bool played_start(void) {
     played.profile = (struct profile){.llm = {STR("openai"), STR("gpt")},
                                       .llm_configured = true,
                                       .allowed_origins = STR("https://app.example, http://x:1")};
-    played.gateway = (struct gateway){.profile = &played.profile, .version = "9.9"};
+    static const struct asset web_files[] = {
+        {.path = "/static/index.html", "text/html", "0123456789abcdef", STR("<!doctype html>")},
+        {.path = "/static/sw.js", "text/javascript", "s", STR("self")},
+        {.path = "/static/app-0a1b2c3d.js", "text/javascript", "a", STR("app"), .immutable = true},
+    };
+    played.gateway = (struct gateway){.profile = &played.profile,
+                                      .version = "9.9",
+                                      .web_files = web_files,
+                                      .n_web_files = ARRAY_LEN(web_files)};
     gateway_init(&played.gateway);
     struct http_server_options options = {.address = "127.0.0.1:0",
                                           .handler = api_handle,

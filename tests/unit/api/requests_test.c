@@ -60,7 +60,8 @@ TEST_FIBER(keys_are_needed) {
         "GET /api/me HTTP/1.1\r\n" HOST "Cookie: adjutant_session=" PLAYED_COOKIE "\r\n\r\n",
         "GET /api/health HTTP/1.1\r\n" HOST "\r\n",
         "GET / HTTP/1.1\r\n" HOST "\r\n",
-        "GET /static/page.css HTTP/1.1\r\n" HOST "\r\n",
+        "GET /t/0199 HTTP/1.1\r\n" HOST "\r\n",
+        "GET /static/app-0a1b2c3d.js HTTP/1.1\r\n" HOST "\r\n",
     };
     REQUIRE(played_start());
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
@@ -315,6 +316,48 @@ TEST_FIBER(numbers_in_the_address_are_checked) {
     CHECK_INT(played_get("/api/usage?from=2020-01-01T00:00:00Z", &r), 200);
     CHECK(str_find(strbuf_str(&r.body), STR("\"from\":\"2020-01-01T00:00:00.000000Z\"")) !=
           SIZE_MAX);
+    wire_response_done(&r);
+    played_stop();
+}
+
+TEST_FIBER(the_web_app_is_one_page) {
+    static const struct {
+        const char *path;
+        int status;
+        const char *body, *cached;
+    } cases[] = {
+        {"/", 200, "<!doctype html>", "no-cache"},
+        {"/t/0199-a", 200, "<!doctype html>", "no-cache"},
+        {"/settings/keys", 200, "<!doctype html>", "no-cache"},
+        {"/static/app-0a1b2c3d.js", 200, "app", "public, max-age=31536000, immutable"},
+        {"/sw.js", 200, "self", "no-cache"},
+        {"/favicon.ico", 404, NULL, "no-store"},
+        {"/static/app-ffffffff.js", 404, NULL, "no-store"},
+        {"/t/", 404, NULL, "no-store"},
+        {"/t/a/b", 404, NULL, "no-store"},
+    };
+    REQUIRE(played_start());
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct wire_response r;
+        CHECK_INT(played_get(cases[i].path, &r), cases[i].status);
+        CHECK_STR(wire_field(&r, "cache-control"), cases[i].cached);
+        if (cases[i].body) {
+            CHECK_STR(strbuf_str(&r.body), cases[i].body);
+            CHECK(str_starts(wire_field(&r, "content-security-policy"), STR("default-src 'none'")));
+        }
+        wire_response_done(&r);
+    }
+    played_stop();
+}
+
+TEST_FIBER(a_build_without_the_web_app_says_so) {
+    struct wire_response r;
+    REQUIRE(played_start());
+    played.gateway.n_web_files = 0;
+    CHECK_INT(played_get("/", &r), 200);
+    CHECK(str_find(strbuf_str(&r.body), STR("no web app")) != SIZE_MAX);
+    wire_response_done(&r);
+    CHECK_INT(played_get("/static/index.html", &r), 404);
     wire_response_done(&r);
     played_stop();
 }
