@@ -1,7 +1,9 @@
 /* Keys and cookies as their owners see them. */
 #include "api/access.h"
 #include "api/handlers.h"
+#include "api/ws_session.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 
 /* The browser reaches a proxy over TLS when the proxy says so. */
 static bool is_https(const struct call *c) {
@@ -45,23 +47,41 @@ int handle_login(struct call *c, struct err *err) {
         return -(int)err->code;
     }
     c->authenticated = true;
+    feed_settings(c->gateway->feed, c->principal.user_id, FEED_KEYS);
     int64_t max_age_s = MAX((expires_us - clock_now_us()) / 1000000, 1);
     struct http_field cookie = cookie_field(c, token, max_age_s);
     write_session(&out, &c->principal, expires_us);
     return call_respond_with(c, 200, &out, &cookie, 1, err);
 }
 
+/* Its sockets are closed now, and not when they are next looked at. */
+static void session_ended(struct call *c, const struct principal *p, struct str token) {
+    char hash[SHA256_HEX + 1];
+    crypto_sha256_hex(token, hash);
+    auth_session_ended(c->gateway->auth, p->user_id, str_z(hash));
+    feed_settings(c->gateway->feed, p->user_id, FEED_KEYS);
+    ws_watch_look(c->gateway, p->user_id);
+}
+
 int handle_logout(struct call *c, struct err *err) {
     struct str key, token;
+    struct principal principal;
+    struct err unknown;
     if (access_check_origin(c, false, err) < 0) {
         return -(int)err->code;
     }
     access_credentials(c, &key, &token);
+    bool known = token.n && auth_recheck(c->gateway->auth, STR_EMPTY, token, &c->arena, &principal,
+                                         &unknown) == 0;
     if (token.n && auth_logout(c->gateway->auth, token, err) < 0 && err->code != ERR_NOT_FOUND) {
         return -(int)err->code;
     }
     struct http_field cookie = cookie_field(c, STR_EMPTY, 0);
-    return call_respond_empty(c, 204, &cookie, 1);
+    int rc = call_respond_empty(c, 204, &cookie, 1);
+    if (known) {
+        session_ended(c, &principal, token);
+    }
+    return rc;
 }
 
 int handle_me(struct call *c, struct err *err) {

@@ -172,6 +172,7 @@ int handle_credential_put(struct call *c, struct err *err) {
         vault_put(c->gateway->vault, c->principal.user_id, &entry, strbuf_str(&value), err) < 0) {
         return -(int)err->code;
     }
+    feed_settings(c->gateway->feed, c->principal.user_id, FEED_CREDENTIALS);
     return respond_put(c, entry.service, &trial, err);
 }
 
@@ -180,5 +181,6 @@ int handle_credential_delete(struct call *c, struct err *err) {
     if (vault_delete(c->gateway->vault, c->principal.user_id, c->params[0], actor, err) < 0) {
         return -(int)err->code;
     }
+    feed_settings(c->gateway->feed, c->principal.user_id, FEED_CREDENTIALS);
     return call_respond_empty(c, 204, NULL, 0);
 }

@@ -29,6 +29,7 @@ void gateway_init(struct gateway *g) {
     g->allowed_origins = split_origins(g->profile->allowed_origins);
     g->db_healthy = true;
     fiber_scope_init(&g->sockets);
+    fiber_cond_init(&g->ws_look);
     list_init(&g->ws_sessions);
 }
 

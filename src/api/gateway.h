@@ -4,6 +4,7 @@
 #pragma once
 #include "auth/auth.h"
 #include "auth/vault.h"
+#include "event/feed.h"
 #include "event/run.h"
 #include "graph/turn.h"
 #include "mcp/bridge.h"
@@ -24,6 +25,7 @@ struct gateway {
     struct authorizers *authorizers;
     struct bridges *bridges;
     struct runs *runs;
+    struct feed *feed; /* NULL: nobody is told what changes */
     struct turn_engine *engine;
     const struct tool_registry *tools; /* the built-in ones */
     struct toolbox *toolbox;
@@ -40,6 +42,8 @@ struct gateway {
     struct list ws_sessions;    /* the open ones; see ws_watch.c */
     size_t n_ws_sessions;
     struct fiber *ws_watcher;      /* NULL: none runs */
+    struct fiber_cond ws_look;     /* it has something to do at once */
+    size_t n_ws_held;              /* sockets for which frames are held back */
     const char **allowed_origins;  /* of the profile, NULL-terminated */
     int64_t pinged_us, latency_us; /* health's look at the database, and its result */
     bool db_healthy;

@@ -13,6 +13,11 @@ static struct str actor_of(struct call *c) {
     return audit_actor(&c->arena, c->principal.user_id, c->principal.key_hash);
 }
 
+static void key_changed(struct call *c, const struct key_row *row) {
+    auth_key_changed(c->gateway->auth, row->user_id, row->key_hash);
+    feed_settings(c->gateway->feed, row->user_id, FEED_KEYS);
+}
+
 /* ---- keys as JSON ---- */
 
 /* The object is left open. */
@@ -118,7 +123,7 @@ static int insert_key(struct call *c, struct key_row *row, struct err *err) {
         key_insert(c->gateway->db, row, actor_of(c), err) < 0) {
         return -(int)err->code;
     }
-    auth_key_changed(c->gateway->auth, row->user_id, row->key_hash);
+    key_changed(c, row);
     struct jsonw w = jsonw_begin(&out);
     write_members(&w, c, row);
     jsonw_kstr(&w, "key", secret_reveal(key));
@@ -178,7 +183,7 @@ static int revoke_key(struct call *c, struct str user_id, struct key_row *ret, s
         key_revoke(c->gateway->db, &order, must_keep_an_admin(c), &c->arena, ret, err) < 0) {
         return -(int)err->code;
     }
-    auth_key_changed(c->gateway->auth, ret->user_id, ret->key_hash);
+    key_changed(c, ret);
     return 0;
 }
 
@@ -219,6 +224,6 @@ int handle_admin_key_change(struct call *c, struct err *err) {
     if (key_change(c->gateway->db, &order, &change, &c->arena, &row, err) < 0) {
         return -(int)err->code;
     }
-    auth_key_changed(c->gateway->auth, row.user_id, row.key_hash);
+    key_changed(c, &row);
     return respond_key(c, &row, err);
 }

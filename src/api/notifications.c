@@ -117,5 +117,6 @@ int handle_notification_read(struct call *c, struct err *err) {
         notification_read(c->gateway->db, c->principal.user_id, id, err) < 0) {
         return -(int)err->code;
     }
+    feed_notification(c->gateway->feed, c->principal.user_id, id);
     return call_respond_empty(c, 204, NULL, 0);
 }

@@ -61,6 +61,7 @@ int handle_session_end(struct call *c, struct err *err) {
         return -(int)err->code;
     }
     auth_session_ended(c->gateway->auth, user, row.token_hash);
+    feed_settings(c->gateway->feed, user, FEED_KEYS);
     call_respond_empty(c, 204, NULL, 0);
     ws_watch_look(c->gateway, user);
     return 0;

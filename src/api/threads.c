@@ -113,6 +113,7 @@ int handle_thread_create(struct call *c, struct err *err) {
     if (thread_create(c->gateway->db, c->principal.user_id, id, title, err) < 0) {
         return -(int)err->code;
     }
+    feed_thread(c->gateway->feed, c->principal.user_id, id);
     return respond_thread(c, id, 201, err);
 }
 
@@ -131,6 +132,7 @@ int handle_thread_patch(struct call *c, struct err *err) {
     if (json_object_get(body, "archived") && thread_archive(db, user, id, archived, err) < 0) {
         return -(int)err->code;
     }
+    feed_thread(c->gateway->feed, user, id);
     return respond_thread(c, id, 200, err);
 }
 
@@ -140,6 +142,7 @@ int handle_thread_delete(struct call *c, struct err *err) {
         thread_delete(c->gateway->db, c->principal.user_id, id, err) < 0) {
         return -(int)err->code;
     }
+    feed_thread(c->gateway->feed, c->principal.user_id, id);
     return call_respond_empty(c, 204, NULL, 0);
 }
 
@@ -287,5 +290,6 @@ int handle_thread_fork(struct call *c, struct err *err) {
     if (thread_fork(c->gateway->db, c->principal.user_id, id, turn_id, new_id, err) < 0) {
         return -(int)err->code;
     }
+    feed_thread(c->gateway->feed, c->principal.user_id, new_id);
     return respond_thread(c, new_id, 201, err);
 }

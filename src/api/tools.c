@@ -145,6 +145,7 @@ int handle_policy_put(struct call *c, struct err *err) {
     if (toolbox_policy_set(c->gateway->toolbox, c->principal.user_id, actor(c), &rule, err) < 0) {
         return -(int)err->code;
     }
+    feed_settings(c->gateway->feed, c->principal.user_id, FEED_POLICIES);
     struct jsonw w = jsonw_begin(&out);
     jsonw_object(&w);
     jsonw_kstr(&w, "server", rule.server);
@@ -163,5 +164,6 @@ int handle_policy_delete(struct call *c, struct err *err) {
                              err) < 0) {
         return -(int)err->code;
     }
+    feed_settings(c->gateway->feed, c->principal.user_id, FEED_POLICIES);
     return call_respond_empty(c, 204, NULL, 0);
 }

@@ -155,6 +155,13 @@ static int on_unsubscribe(struct command *c, struct err *err) {
     return respond_ok(c);
 }
 
+/* From now on the socket is told of changes; what came before it must read itself. */
+static int on_watch(struct command *c, struct err *err) {
+    (void)err;
+    ws_feed_begin(c->session);
+    return respond_ok(c);
+}
+
 static int on_ping(struct command *c, struct err *err) {
     struct strbuf out cleanup(strbuf_done) = STRBUF(MAX_FRAME_BYTES);
     (void)err;
@@ -171,7 +178,8 @@ static int dispatch(struct command *c, struct err *err) {
         int (*run)(struct command *c, struct err *err) may_yield;
     } commands[] = {
         {"chat", on_chat},           {"cancel", on_cancel},           {"answer", on_answer},
-        {"subscribe", on_subscribe}, {"unsubscribe", on_unsubscribe}, {"ping", on_ping},
+        {"subscribe", on_subscribe}, {"unsubscribe", on_unsubscribe}, {"watch", on_watch},
+        {"ping", on_ping},
     };
     struct str type = json_str(c->frame, "type"), ref = {0};
     if (!json_is_object(c->frame)) {
@@ -187,7 +195,7 @@ static int dispatch(struct command *c, struct err *err) {
         }
     }
     return err_set(err, ERR_INVALID,
-                   "type: must be chat, cancel, answer, subscribe, unsubscribe or ping");
+                   "type: must be chat, cancel, answer, subscribe, unsubscribe, watch or ping");
 }
 
 int ws_process(struct ws_session *s, struct str frame, struct err *err) {

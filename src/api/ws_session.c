@@ -128,6 +128,7 @@ static void on_close(struct websocket *ws, unsigned code, void *context) {
     (void)code;
     s->ws = NULL;
     ws_watch_remove(s);
+    ws_feed_end(s);
     drop_inbox(s);
     ws_unfollow_all(s);
     if (s->worker) {

@@ -4,6 +4,7 @@
 #pragma once
 #include "api/gateway.h"
 #include "base/secret.h"
+#include "base/strbuf.h"
 #include "net/websocket.h"
 
 struct ws_session {
@@ -16,12 +17,15 @@ struct ws_session {
         *cookie;         /* to be checked again: a key may be revoked while a socket lives */
     uint64_t seen_epoch; /* of the user, when the key was last looked at between frames */
     int64_t seen_us;
+    unsigned looking; /* at its key, now */
     struct list subscriptions;
     unsigned n_subscriptions;
     struct list inbox; /* frames not processed yet */
     unsigned n_inbox;
     size_t inbox_bytes;
     struct fiber *worker; /* NULL: none runs */
+    struct feed_watcher watcher;
+    struct strbuf held; /* frames of the feed, a line each, that could not be sent at once */
 };
 
 void ws_session_ref(struct ws_session *s);
@@ -44,6 +48,16 @@ int ws_watch_add(struct ws_session *s, struct err *err) must_check;
 void ws_watch_remove(struct ws_session *s);
 /* At once those of a user; empty: all. After the change was made known to g->auth. */
 may_yield void ws_watch_look(struct gateway *g, struct str user_id);
+
+/* Whether its key was looked at since something of its user changed. */
+bool ws_watch_is_current(const struct ws_session *s);
+
+/* ws_feed.c: what changed, told to sockets that asked for it. Beginning again changes nothing. */
+may_yield void ws_feed_begin(struct ws_session *s);
+void ws_feed_end(struct ws_session *s);
+/* Sends what was held back, as far as it may be sent now; or lets go of it. */
+void ws_feed_release(struct ws_session *s);
+void ws_feed_forget(struct ws_session *s);
 
 /* ws_commands.c: processes one frame. ERR_UNAUTHORIZED ends the session; other failures were told
  * to the client. */

@@ -1,12 +1,14 @@
 /* Sockets whose key or session has ended. A socket asks for nothing while it is idle, so nobody
  * would notice: those of a user are looked at when this process ended a key of theirs, within
- * seconds when another process tells of it, and all of them every minute. */
+ * seconds when another process tells of it, and all of them every minute. What is held back for a
+ * socket until its key was looked at, or until it took what it had, is sent from here. */
 #include "api/ws_session.h"
 
 #include "base/clock.h"
 
 enum {
     LOOK_EVERY_MS = 5 * 1000,
+    HELD_LOOK_MS = 250,
     AT_ONCE = 64, /* looked at before others may run */
     WS_POLICY_VIOLATION = 1008,
 };
@@ -24,12 +26,19 @@ static void look_at(struct ws_session *s) {
     struct err err;
     s->seen_epoch = epoch_of(s);
     s->seen_us = clock_mono_us();
+    s->looking++;
     int rc = auth_recheck(s->gateway->auth, secret_reveal(s->key), secret_reveal(s->cookie), &arena,
                           &principal, &err);
+    s->looking--;
     bool other = rc == 0 && !str_eq(principal.user_id, s->user_id);
     if ((rc == -ERR_UNAUTHORIZED || other) && s->ws) {
         websocket_close(s->ws, WS_POLICY_VIOLATION, STR("the key is not valid any more"));
+        ws_feed_forget(s);
     }
+}
+
+bool ws_watch_is_current(const struct ws_session *s) {
+    return !s->looking && s->seen_epoch == epoch_of(s);
 }
 
 /* The list turns by one with each socket, as any look may let sockets come and go. */
@@ -72,9 +81,15 @@ static bool is_due(struct ws_session *s, const void *arg) {
 
 static void watch(void *arg) {
     struct gateway *g = arg;
-    while (g->n_ws_sessions > 0 && fiber_sleep(LOOK_EVERY_MS) == 0) {
+    while (g->n_ws_sessions > 0 &&
+           fiber_wait(&g->ws_look, g->n_ws_held ? HELD_LOOK_MS : LOOK_EVERY_MS) != -ERR_CANCELLED) {
         int64_t now_us = clock_mono_us();
         look_at_those(g, is_due, &now_us);
+        list_each (node, &g->ws_sessions) {
+            if (g->n_ws_held > 0) {
+                ws_feed_release(list_entry(node, struct ws_session, in_gateway));
+            }
+        }
     }
     g->ws_watcher = NULL;
 }

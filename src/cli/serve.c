@@ -37,6 +37,7 @@ struct serve {
     struct authorizers *authorizers;
     struct bridges *bridges;
     struct runs *runs;
+    struct feed *feed;
     struct tool_registry *tools;
     struct toolbox *toolbox;
     struct turn_engine *engine;
@@ -87,6 +88,7 @@ static int start_bridges(struct serve *s, struct err *err) {
                                             .db = s->db,
                                             .vault = s->vault,
                                             .epochs = s->epochs,
+                                            .feed = s->feed,
                                             .authorizers = s->authorizers};
     return bridges_new(&options, &s->bridges, err) < 0 ? -(int)err->code
                                                        : bridges_start(s->bridges, err);
@@ -108,6 +110,7 @@ static int start_turns(struct serve *s, struct err *err) {
     s->engine = turn_engine_new(&(struct turn_engine_options){.profile = s->profile,
                                                               .db = s->db,
                                                               .runs = s->runs,
+                                                              .feed = s->feed,
                                                               .toolbox = s->toolbox,
                                                               .bridges = s->bridges,
                                                               .epochs = s->epochs,
@@ -137,6 +140,7 @@ static int start_http(struct serve *s, struct err *err) {
                                   .bridges = s->bridges,
                                   .toolbox = s->toolbox,
                                   .runs = s->runs,
+                                  .feed = s->feed,
                                   .engine = s->engine,
                                   .tools = s->tools,
                                   .version = ADJUTANT_VERSION,
@@ -186,8 +190,16 @@ static int start(struct serve *s) {
         return cli_fail(EXIT_FAILED, &err);
     }
     s->has_client = true;
-    s->authorizers = authorizers_new(&(struct authorizers_options){
-        .vault = s->vault, .epochs = s->epochs, .db = s->db, .public_url = s->profile->public_url});
+    s->feed = feed_new(s->db);
+    if (feed_start(s->feed, &err) < 0) {
+        return cli_fail(EXIT_DATABASE, &err);
+    }
+    s->authorizers =
+        authorizers_new(&(struct authorizers_options){.vault = s->vault,
+                                                      .epochs = s->epochs,
+                                                      .feed = s->feed,
+                                                      .db = s->db,
+                                                      .public_url = s->profile->public_url});
     if (start_bridges(s, &err) < 0) {
         return cli_fail(EXIT_CONFIGURATION, &err);
     }
@@ -229,6 +241,8 @@ static void stop(struct serve *s) {
         bridges_free(s->bridges);
     }
     authorizers_free(s->authorizers);
+    feed_stop(s->feed);
+    feed_free(s->feed);
     if (s->has_client) {
         http_client_stop();
     }

@@ -74,6 +74,7 @@ static void begin(struct turn *t, const struct turn_row *row) {
     t->cancel_requested = t->cancel_requested || row->cancel_requested;
     t->run = run_open(t->engine->options.runs, t->user_id, t->thread_id, t->turn_id, t->epoch);
     turn_enter(t);
+    turn_publish(t, TURN_RUNNING);
     if (announce(t, &err) < 0 || restore(t, row->input, &err) < 0) {
         turn_fail(t, &err);
         return;

@@ -108,6 +108,24 @@ static int store_patiently(struct turn *t, const struct turn_step *step, struct 
     return rc;
 }
 
+void turn_publish(struct turn *t, enum turn_state state) {
+    struct feed *feed = t->engine->options.feed;
+    feed_turn(feed, t->user_id, t->thread_id, t->turn_id, state);
+    feed_thread(feed, t->user_id, t->thread_id);
+}
+
+static void publish_step(struct turn *t, const struct turn_step *step) {
+    struct feed *feed = t->engine->options.feed;
+    if (step->end) {
+        turn_publish(t, step->end_state);
+    } else if (step->n_messages) {
+        feed_thread(feed, t->user_id, t->thread_id);
+    }
+    if (step->n_interrupts) {
+        feed_interrupt(feed, t->user_id, t->thread_id, t->turn_id);
+    }
+}
+
 int turn_commit(struct turn *t, const struct node *next, struct err *err) {
     struct strbuf lines cleanup(strbuf_done) = STRBUF(MAX_EVENT_LINES_BYTES);
     struct turn_changes *c = &t->changes;
@@ -149,6 +167,7 @@ int turn_commit(struct turn *t, const struct node *next, struct err *err) {
     t->step = step.step;
     t->stored_epoch = t->epoch;
     t->message_seq = step.message_seq;
+    publish_step(t, &step);
     *c = (struct turn_changes){0};
     return 0;
 }

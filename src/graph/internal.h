@@ -131,6 +131,8 @@ const struct node *node_find(struct str name); /* NULL when unknown */
  * -ERR_PRECONDITION: somebody else owns the turn now. t->in_doubt: it is not known whether it was
  * stored; this process must do nothing more for the turn. */
 may_yield int turn_commit(struct turn *t, const struct node *next, struct err *err) must_check;
+/* Tells the user's clients that the turn is in this state now, which is stored. */
+void turn_publish(struct turn *t, enum turn_state state);
 
 /* For what is read: `do { rc = ...; } while (rc < 0 && patience_left(t, &p, err));` tries again
  * while the database is away, up to a limit and until cancelled. */

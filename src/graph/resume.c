@@ -264,6 +264,7 @@ static int allow_always(struct resuming *s, const struct interrupt_answer *a, st
     if (s->engine->options.epochs) {
         user_epoch_changed(s->engine->options.epochs, s->r->user_id);
     }
+    feed_settings(s->engine->options.feed, s->r->user_id, FEED_POLICIES);
     return 0;
 }
 
@@ -312,6 +313,8 @@ int turn_resume(struct turn_engine *e, const struct turn_resumption *r, struct t
     }
     int rc = resume(&s, ret, err);
     if (rc == 0) {
+        const struct interrupt_row *asked = &s.rows[0];
+        feed_interrupt(e->options.feed, r->user_id, asked->thread_id, asked->turn_id);
         remember(&s);
         *ret_open = s.n_open;
     }

@@ -131,6 +131,7 @@ static void accepted(struct turn *t, const struct turn_accepted *a) {
     t->holding ? run_release_up_to(t->run, t->held_after) : run_release(t->run);
     fiber_broadcast(&t->accepted_changed);
     fiber_broadcast(&t->engine->changed);
+    turn_publish(t, TURN_RUNNING);
 }
 
 static void drop(struct turn *t) {
@@ -185,6 +186,7 @@ static void queued(struct turn *t, struct turn_ticket *ret) {
         first->has_followers = true;
     }
     ret->queued = true;
+    turn_publish(t, TURN_QUEUED);
 }
 
 /* The thread was free: the walk and the commit go side by side. The turn cannot go away meanwhile,
@@ -361,15 +363,20 @@ int turn_cancel(struct turn_engine *e, struct str user_id, struct str turn_id, s
     if (turn_request_cancel(e->options.db, key, &state, err) < 0) {
         return -(int)err->code;
     }
-    if (state != TURN_RUNNING) {
+    if (state == TURN_RUNNING && turn_find(e, user_id, turn_id)) {
+        cancel_here(e, user_id, turn_id);
         return 0;
     }
-    if (turn_find(e, user_id, turn_id)) {
-        cancel_here(e, user_id, turn_id);
+    bool ended_in_queue = state == TURN_CANCELLED && feed_wanted(e->options.feed, user_id);
+    if (state != TURN_RUNNING && !ended_in_queue) {
         return 0;
     }
     if (turn_get(e->options.db, key, &arena, &row, err) < 0) {
         return -(int)err->code;
+    }
+    if (ended_in_queue) {
+        feed_turn(e->options.feed, user_id, row.thread_id, turn_id, TURN_CANCELLED);
+        feed_thread(e->options.feed, user_id, row.thread_id);
     }
     if (row.state == TURN_RUNNING && !str_eq(row.lease_owner, e->process_id)) {
         tell_owner(e, &row, user_id, turn_id);

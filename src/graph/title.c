@@ -157,6 +157,7 @@ static int name_thread(struct naming *n, struct err *err) {
     }
     if (set) {
         tell(n, title.title);
+        feed_thread(a->engine->options.feed, a->user_id, a->thread_id);
     }
     return 0;
 }

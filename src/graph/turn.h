@@ -4,6 +4,7 @@
 #include "auth/auth.h"
 #include "auth/user_profiles.h"
 #include "base/id.h"
+#include "event/feed.h"
 #include "event/run.h"
 #include "profile/profile.h"
 #include "tool/toolset.h"
@@ -14,6 +15,7 @@ struct turn_engine_options {
     const struct profile *profile;
     struct db *db;
     struct runs *runs;
+    struct feed *feed; /* NULL: nobody is told what changes */
     struct toolbox *toolbox;
     struct bridges *bridges;             /* NULL: built-in tools only */
     struct user_epochs *epochs;          /* NULL: nobody caches anything */

@@ -83,6 +83,7 @@ struct authorizers *authorizers_new(const struct authorizers_options *options) {
         url.n--;
     }
     a->vault = options->vault;
+    a->feed = options->feed;
     a->epochs = options->epochs;
     a->db = options->db;
     a->public_url = str_dup_z(url);
@@ -241,6 +242,7 @@ int grant_save(struct grant *g, struct str actor, struct err *err) {
     for (int i = 0;; i++) {
         if (vault_put(a->vault, str_z(g->user_id), &entry, strbuf_str(&json), err) == 0) {
             g->unsaved = false;
+            feed_settings(a->feed, str_z(g->user_id), FEED_CONNECTIONS);
             return 0;
         }
         if (i + 1 == SAVES || fiber_sleep(SAVE_AGAIN_MS) < 0) {

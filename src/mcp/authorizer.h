@@ -10,6 +10,7 @@
 #pragma once
 #include "auth/vault.h"
 #include "base/id.h"
+#include "event/feed.h"
 #include "mcp/client.h"
 
 enum {
@@ -23,6 +24,7 @@ struct authorizers;
 struct authorizers_options {
     struct vault *vault;
     struct user_epochs *epochs;
+    struct feed *feed;     /* NULL: nobody is told what changes */
     struct db *db;         /* for notifications */
     struct str public_url; /* where browsers reach us: "https://host[:port]", without a path */
 };

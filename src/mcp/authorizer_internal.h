@@ -80,6 +80,7 @@ struct grant {
 
 struct authorizers {
     struct vault *vault;
+    struct feed *feed;
     struct user_epochs *epochs;
     struct db *db;
     char *public_url, *redirect_uri, *document_url; /* document_url: "" when it is not https */

@@ -50,7 +50,9 @@ static void notify_expired(const struct grant *g) {
     };
     if (notification_add(g->owner->db, str_z(g->user_id), &n, &err) < 0) {
         log_error("mcp", "a notification is lost server=%s: %s", g->server, err.msg);
+        return;
     }
+    feed_notification(g->owner->feed, str_z(g->user_id), n.id);
 }
 
 /* The notification first: if what follows is lost, it is all found out again. */

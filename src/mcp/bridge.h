@@ -4,6 +4,7 @@
  * credentials are equal. Only the text of equal tool lists is kept once. Servers that are down cost
  * nobody time: they are tried in the background, with backoff and a circuit breaker. */
 #pragma once
+#include "event/feed.h"
 #include "mcp/authorizer.h"
 #include "mcp/client.h"
 #include "mcp/servers.h"
@@ -16,6 +17,7 @@ struct bridges_options {
     struct db *db;
     struct vault *vault;
     struct user_epochs *epochs;
+    struct feed *feed;               /* is told of changed states; NULL: nobody */
     struct authorizers *authorizers; /* for the servers that ask for OAuth; lives longer */
 };
 

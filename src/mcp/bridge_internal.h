@@ -87,7 +87,8 @@ struct link {
     struct user *user;
     const struct server *server; /* of user->servers */
     enum bridge_state state;
-    struct err error; /* why it is not ready */
+    enum bridge_state told; /* what the user's clients were told it is */
+    struct err error;       /* why it is not ready */
     struct backoff backoff;
     unsigned timeouts;             /* of calls, in a row */
     bool tried, waited;            /* an attempt ended; somebody has waited for the first one */

@@ -14,8 +14,17 @@ enum {
     MAX_VALUES = SERVERS_MAX_ENV + 1,
 };
 
+/* That it is being tried is not worth a look. */
+static void publish(struct link *l) {
+    if (l->state != l->told && l->state != BRIDGE_CONNECTING) {
+        l->told = l->state;
+        feed_settings(l->user->owner->options.feed, l->user->id, FEED_CONNECTIONS);
+    }
+}
+
 void link_changed(struct link *l) {
     l->user->version++;
+    publish(l);
     fiber_broadcast(&l->user->changed);
 }
 
@@ -228,6 +237,9 @@ static struct mcp_server_info *copy_info(const struct mcp_server_info *from) {
 static void take_list(struct link *l, struct mcp_tools *tools, const struct mcp_list *list) {
     int64_t now_us = clock_mono_us();
     int64_t age_ms = list->ttl_ms < 0 ? BRIDGE_LIST_AGE_MS : MAX(list->ttl_ms, BRIDGE_MIN_TTL_MS);
+    if (l->tools != tools) {
+        feed_settings(l->user->owner->options.feed, l->user->id, FEED_CONNECTIONS);
+    }
     mcp_tools_unref(l->tools);
     l->tools = tools;
     mem_free((void *)(uintptr_t)l->list_warning.p);

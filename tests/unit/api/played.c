@@ -440,6 +440,10 @@ bool played_start(void) {
                                       .version = "9.9",
                                       .web_files = web_files,
                                       .n_web_files = ARRAY_LEN(web_files)};
+    played.gateway.feed = feed_new(NULL);
+    if (!CHECK_OK(feed_start(played.gateway.feed, &err), &err)) {
+        return false;
+    }
     gateway_init(&played.gateway);
     struct http_server_options options = {.address = "127.0.0.1:0",
                                           .handler = api_handle,
@@ -458,6 +462,8 @@ void played_stop(void) {
     gateway_stop(&played.gateway);
     http_server_free(played.server);
     gateway_done(&played.gateway);
+    feed_stop(played.gateway.feed);
+    feed_free(take(played.gateway.feed));
     CHECK_INT(played.readers, 0);
     struct strbuf *all[] = {&played.user,    &played.thread_id, &played.turn_id, &played.text,
                             &played.content, &played.model,     &played.agent};
