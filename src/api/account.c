@@ -83,21 +83,3 @@ int handle_logout(struct call *c, struct err *err) {
     }
     return rc;
 }
-
-int handle_me(struct call *c, struct err *err) {
-    static const char *const modes[] = {
-        [AUTH_TABLE] = "table", [AUTH_SHARED] = "shared", [AUTH_OPEN] = "open"};
-    struct strbuf out cleanup(strbuf_done) = STRBUF(4096);
-    enum auth_mode mode = auth_mode(c->gateway->auth);
-    bridges_touch(c->gateway->bridges, c->principal.user_id); /* whoever asks will soon talk */
-    const char *via = c->principal.from_cookie ? "cookie" : mode == AUTH_OPEN ? "open" : "key";
-    struct jsonw w = jsonw_begin(&out);
-    jsonw_object(&w);
-    jsonw_kstr(&w, "user_id", c->principal.user_id);
-    jsonw_kstrz(&w, "role", role_name(c->principal.role));
-    jsonw_kstrz(&w, "auth", modes[mode]);
-    jsonw_kstrz(&w, "via", via);
-    jsonw_kbool(&w, "allow_operator_llm", c->principal.allow_operator_llm);
-    jsonw_end_object(&w);
-    return call_respond(c, 200, &out, err);
-}

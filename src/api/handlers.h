@@ -27,7 +27,10 @@ may_yield int handle_search(struct call *c, struct err *err) must_check;
 /* account.c */
 may_yield int handle_login(struct call *c, struct err *err) must_check;
 may_yield int handle_logout(struct call *c, struct err *err) must_check;
+/* me.c */
 may_yield int handle_me(struct call *c, struct err *err) must_check;
+may_yield int handle_profile_get(struct call *c, struct err *err) must_check;
+may_yield int handle_profile_put(struct call *c, struct err *err) must_check;
 /* connections.c */
 may_yield int handle_connection_list(struct call *c, struct err *err) must_check;
 may_yield int handle_connection_tools(struct call *c, struct err *err) must_check;

@@ -38,15 +38,21 @@ static int write_result(struct mcp_request *r, const struct tool_result *result)
 
 static int run_builtin(struct mcp_request *r, const json_t *args, struct err *err) {
     const struct tool *tool = ((const struct face_tool *)mcp_request_arg(r))->builtin;
+    const struct mcp_caller *caller = mcp_caller_of(r);
+    struct arena arena cleanup(arena_done) = {0};
+    struct user_profile user;
     struct id id = id_new();
-    const struct tool_call call = {.user_id = mcp_caller_of(r)->user_id,
+    if (user_profiles_find(caller->gateway->user_profiles, caller->user_id, &arena, &user, err) <
+        0) {
+        return -(int)err->code;
+    }
+    const struct tool_call call = {.user_id = caller->user_id,
                                    .thread_id = STR_EMPTY,
                                    .turn_id = STR_EMPTY,
                                    .call_id = id_str(&id),
                                    .idempotency_key = id_str(&id),
-                                   .time_zone = STR_EMPTY,
+                                   .time_zone = user.time_zone,
                                    .arguments = args};
-    struct arena arena cleanup(arena_done) = {0};
     struct tool_result result = {0};
     struct fiber_timeout timeout;
     fiber_timeout_start(&timeout, tool->timeout_ms);

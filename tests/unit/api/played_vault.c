@@ -39,6 +39,11 @@ int endpoints_offer(const struct endpoints_request *q, struct endpoints *ret, bo
     return NOT_PLAYED;
 }
 
+int endpoints_resolve(const struct endpoints_request *q, struct endpoints *ret, struct err *err) {
+    (void)q, (void)ret;
+    return NOT_PLAYED;
+}
+
 void endpoints_done(struct endpoints *e) {
     arena_done(&e->arena);
 }
@@ -46,4 +51,17 @@ void endpoints_done(struct endpoints *e) {
 const char *llm_provider_name(const struct llm_provider *p) {
     (void)p;
     return "played";
+}
+
+int user_profiles_find(struct user_profiles *p, struct str user_id, struct arena *arena,
+                       struct user_profile *ret, struct err *err) {
+    (void)p, (void)user_id, (void)arena, (void)err;
+    *ret = (struct user_profile){0};
+    return 0;
+}
+
+int user_profiles_put(struct user_profiles *p, struct str user_id, struct user_profile *profile,
+                      struct err *err) {
+    (void)p, (void)user_id, (void)profile;
+    return NOT_PLAYED;
 }
