@@ -104,6 +104,8 @@ struct fake_answer {
 struct fake_script_state; /* failures counted by conversation */
 struct fake_script_state *fake_script_state_new(void);
 void fake_script_state_free(struct fake_script_state *s);
+/* Scenes: "=== phrase" on a line, then directives to the next such line. */
+void fake_script_scenes(struct fake_script_state *s, struct str text);
 
 /* default_delay_ms: for answers that say nothing about their pace. */
 void fake_script(struct fake_script_state *state, const struct fake_conversation *c,

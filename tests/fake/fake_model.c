@@ -6,10 +6,12 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "fake.h"
 
 static const char usage[] =
     "usage: fake_model [--listen 127.0.0.1:PORT] [--port-file FILE] [--key KEY] [--delay MS]\n"
+    "                  [--scenes FILE]\n"
     "\n"
     "Speaks the wire formats of Anthropic (/v1/messages), OpenAI (/v1/chat/completions) and\n"
     "Ollama (/api/chat). What it answers stands in square brackets in the last user message, for\n"
@@ -18,13 +20,17 @@ static const char usage[] =
     "  --port-file FILE  write the port it listens on\n"
     "  --key KEY         demand this API key; KEY* any that begins so\n"
     "  --delay MS        between tokens, where the message says nothing\n"
+    "  --scenes FILE     what to do when a message has a phrase: lines \"=== phrase\", each with\n"
+    "                    directives behind it\n"
     "\n"
     "GET /requests?last=N shows what arrived, DELETE /requests forgets it; POST /effect counts by\n"
     "Idempotency-Key, GET /effects shows the counts. The model names bench-N and bench-N-Pms give\n"
     "N tokens at once, or one every P ms.\n";
 
+enum { MAX_SCENES_BYTES = 1 << 20 };
+
 struct options {
-    const char *listen, *port_file, *key;
+    const char *listen, *port_file, *key, *scenes;
     int64_t delay_ms;
 };
 
@@ -192,6 +198,7 @@ static int read_options(int argc, char **argv, struct options *o) {
     static const struct option names[] = {
         {"listen", required_argument, NULL, 'l'}, {"port-file", required_argument, NULL, 'p'},
         {"key", required_argument, NULL, 'k'},    {"delay", required_argument, NULL, 'd'},
+        {"scenes", required_argument, NULL, 's'},
         {"help", no_argument, NULL, 'h'},         {0}};
     int c;
     while ((c = getopt_long(argc, argv, "h", names, NULL)) != -1) {
@@ -208,6 +215,9 @@ static int read_options(int argc, char **argv, struct options *o) {
         case 'd':
             o->delay_ms = strtol(optarg, NULL, 10);
             break;
+        case 's':
+            o->scenes = optarg;
+            break;
         case 'h':
             fputs(usage, stdout);
             return 1;
@@ -216,6 +226,23 @@ static int read_options(int argc, char **argv, struct options *o) {
             return -1;
         }
     }
+    return 0;
+}
+
+static int read_scenes(const char *path, struct fake_script_state *script) {
+    char *text cleanup(mem_free_p) = mem_alloc(MAX_SCENES_BYTES);
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, MAX_SCENES_BYTES, f) : 0;
+    bool ok = f && !ferror(f) && n < MAX_SCENES_BYTES;
+    if (f) {
+        (void)fclose(f);
+    }
+    if (!ok) {
+        fprintf(stderr, "fake_model: cannot read %s, or it has more than %d bytes\n", path,
+                MAX_SCENES_BYTES);
+        return -1;
+    }
+    fake_script_scenes(script, (struct str){text, n});
     return 0;
 }
 
@@ -229,7 +256,11 @@ int main(int argc, char **argv) {
                                   .delay_ms = p.options.delay_ms,
                                   .script = fake_script_state_new(),
                                   .log = fake_log_new()};
-    run_loop(&p);
+    if (p.options.scenes && read_scenes(p.options.scenes, p.model.script) < 0) {
+        p.result = 2;
+    } else {
+        run_loop(&p);
+    }
     fake_bench_clear(&p.model);
     fake_script_state_free(p.model.script);
     fake_log_free(p.model.log);

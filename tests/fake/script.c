@@ -13,6 +13,8 @@
  *   [refuse]  [length]                                 other ends
  *   [echo-system]  [echo-messages]  [echo-tools]  [echo-results]      what it was sent
  *   [title any text]  [title fail]                     what it answers when it is asked for a title
+ *   [verbatim]                                         says what follows, to the end or to a line
+ *                                                      that begins with [then]
  *
  * What stands behind the n-th [then] is for the n-th round of calls; pace is for all of them. */
 #include <stdio.h>
@@ -21,10 +23,17 @@
 #include "base/mem.h"
 #include "fake.h"
 
-enum { MAX_TRACKED = 10000 };
+enum { MAX_TRACKED = 10000, MAX_SCENES = 200 };
+
+struct scene {
+    struct str phrase, directives; /* views of the file */
+};
 
 struct fake_script_state {
     struct map failures; /* transcript's hash -> number so far */
+    char *scenes_text;
+    struct scene scenes[MAX_SCENES];
+    size_t n_scenes;
 };
 
 struct script {
@@ -43,7 +52,23 @@ struct fake_script_state *fake_script_state_new(void) {
 void fake_script_state_free(struct fake_script_state *s) {
     if (s) {
         map_done(&s->failures);
+        mem_free(s->scenes_text);
         mem_free(s);
+    }
+}
+
+void fake_script_scenes(struct fake_script_state *s, struct str text) {
+    s->scenes_text = mem_dup(text.p, text.n);
+    struct str rest = {s->scenes_text, text.n};
+    while (rest.n > 0 && s->n_scenes < MAX_SCENES) {
+        size_t end = str_find(rest, STR("\n=== "));
+        struct str scene = str_head(rest, end == SIZE_MAX ? rest.n : end + 1);
+        rest = str_skip(rest, scene.n);
+        if (str_starts(scene, STR("=== "))) {
+            scene = str_skip(scene, 4);
+            s->scenes[s->n_scenes].phrase = str_trim(str_cut(&scene, '\n'));
+            s->scenes[s->n_scenes++].directives = str_trim(scene);
+        }
     }
 }
 
@@ -323,8 +348,21 @@ static size_t bracketed(struct str s) {
     return 0;
 }
 
+static struct str verbatim(struct script *s, struct str text) {
+    size_t end = str_find(text, STR("\n[then]"));
+    end = end == SIZE_MAX ? text.n : end;
+    if (s->round == s->c->rounds) {
+        s->a->text = str_trim(str_head(text, end));
+    }
+    return str_skip(text, end);
+}
+
 static void read_directives(struct script *s, struct str text) {
     while (text.n > 0) {
+        if (str_starts(text, STR("[verbatim]"))) {
+            text = verbatim(s, str_skip(text, strlen("[verbatim]")));
+            continue;
+        }
         size_t n = text.p[0] == '[' ? bracketed(text) : 0;
         if (n > 2) {
             struct str args = {text.p + 1, n - 2};
@@ -442,17 +480,31 @@ static void break_arguments(struct fake_answer *a) {
     }
 }
 
+/* A message that has a scene's phrase is answered as the scene says. */
+static struct str scene_of(const struct fake_script_state *s, struct str message) {
+    for (size_t i = 0; i < s->n_scenes; i++) {
+        struct str phrase = s->scenes[i].phrase;
+        for (size_t at = 0; at + phrase.n <= message.n; at++) {
+            if (str_eq_nocase((struct str){message.p + at, phrase.n}, phrase)) {
+                return s->scenes[i].directives;
+            }
+        }
+    }
+    return message;
+}
+
 /* ---- titles ---- */
 
 /* The message is material there: of its directives only [title] counts. */
-static bool answer_title(const struct fake_conversation *c, struct fake_answer *a) {
+static bool answer_title(const struct fake_conversation *c, struct str message,
+                         struct fake_answer *a) {
     if (!str_starts(str_trim(c->system), STR("You name conversations."))) {
         return false;
     }
-    size_t at = str_find(c->last_user, STR("[title "));
+    size_t at = str_find(message, STR("[title "));
     a->text = STR("A title");
     if (at != SIZE_MAX) {
-        struct str rest = str_skip(c->last_user, at + 7);
+        struct str rest = str_skip(message, at + 7);
         a->text = str_trim(str_cut(&rest, ']'));
     }
     if (str_eq(a->text, STR("fail"))) {
@@ -466,10 +518,11 @@ void fake_script(struct fake_script_state *state, const struct fake_conversation
                  int64_t default_delay_ms, struct fake_answer *ret) {
     struct script s = {.state = state, .c = c, .a = ret, .plain = STRBUF(FAKE_MAX_BODY_BYTES)};
     *ret = (struct fake_answer){.retry_after_s = -1, .delay_ms = default_delay_ms};
-    if (answer_title(c, ret)) {
+    struct str message = scene_of(state, c->last_user);
+    if (answer_title(c, message, ret)) {
         return;
     }
-    read_directives(&s, c->last_user);
+    read_directives(&s, message);
     if (ret->text.n == 0 && ret->n_calls == 0) {
         small_talk(&s);
     }
