@@ -4,7 +4,7 @@ RELEASE = build/release
 ASAN = build/asan
 FUZZ = build/fuzz
 FUZZ_SECONDS ?= 60
-STAGES ?= style program flow conformance
+STAGES ?= style program flow conformance web
 LISTEN ?= $(or $(ADJUTANT_LISTEN),127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
