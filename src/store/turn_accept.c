@@ -5,6 +5,8 @@
 
 enum { MAX_TRIES = 3 };
 
+#define QUEUE_FULL "queue" /* the tag of the requirement */
+
 static struct db_value agent_of(const struct turn_accept *a) {
     return db_text(a->agent.n ? a->agent : STR("cos"));
 }
@@ -22,8 +24,8 @@ static const struct db_sql sql_message_new =
            "INSERT INTO messages (user_id, thread_id, seq, id, turn_id, role, plain, bytes, "
            "created_at, content) VALUES ($1, $2, 1, $3, $4, 'user', $5, $6, $7, $8)");
 
-/* The message takes its place only when no turn is open, that is when this one will run. When the
- * queue is full the row stays as it is, and the turn then finds its position taken. */
+/* The message takes its place only when no turn is open, that is when this one will run. Whether
+ * the queue is full is decided here: a look at it afterwards may find it otherwise. */
 static const struct db_sql sql_thread = DB_SQL(
     "accept_thread", "INSERT INTO threads (user_id, id, agent, turn_seq, open_turns, message_seq, "
                      "created_at, updated_at) VALUES ($1, $2, $3, 1, 1, $4, $5, $5) "
@@ -31,7 +33,8 @@ static const struct db_sql sql_thread = DB_SQL(
                      "open_turns = threads.open_turns + 1, updated_at = excluded.updated_at, "
                      "message_seq = threads.message_seq + "
                      "CASE WHEN threads.open_turns = 0 THEN excluded.message_seq ELSE 0 END "
-                     "WHERE threads.open_turns < $6 RETURNING turn_seq, open_turns, message_seq");
+                     "RETURNING turn_seq, open_turns, message_seq, "
+                     "adjutant_require(open_turns <= $6, '" QUEUE_FULL "')");
 static const struct db_sql sql_turn =
     DB_SQL("accept_turn",
            "INSERT INTO turns (user_id, id, thread_id, position, state, lease_owner, created_at, "
@@ -55,7 +58,7 @@ static const struct db_sql sql_known_turn =
            "FROM turns t JOIN threads h ON h.user_id = t.user_id AND h.id = t.thread_id "
            "WHERE t.user_id = $1 AND t.id = $2");
 static const struct db_sql sql_known_thread =
-    DB_SQL("accept_known_thread", "SELECT open_turns FROM threads WHERE user_id = $1 AND id = $2");
+    DB_SQL("accept_known_thread", "SELECT id FROM threads WHERE user_id = $1 AND id = $2");
 
 /* ---- going on with an interrupted turn ---- */
 
@@ -164,12 +167,12 @@ static int explain(struct db *db, const struct turn_accept *a, struct turn_accep
     if (a->must_be_new_thread && db_rows(tx, thread) > 0) {
         return err_set(err, ERR_PRECONDITION, "the thread exists already");
     }
-    if (db_rows(tx, thread) > 0 && db_get_int(tx, thread, 0, 0) >= TURN_MAX_QUEUED) {
-        return err_set(err, ERR_BUSY, "%d messages wait in this thread already; wait for an answer",
-                       TURN_MAX_QUEUED);
-    }
     *ret_transient = true;
     return 0;
+}
+
+static bool queue_was_full(const struct err *err) {
+    return err->code == ERR_PRECONDITION && str_eq(str_z(err->msg), STR(QUEUE_FULL));
 }
 
 int turn_accept(struct db *db, const struct turn_accept *a, struct turn_accepted *ret,
@@ -178,7 +181,8 @@ int turn_accept(struct db *db, const struct turn_accept *a, struct turn_accepted
     for (int tries = 1;; tries++) {
         int rc = a->must_be_new_thread ? accept_first(db, a, now_us, ret, err)
                                        : accept_any(db, a, now_us, ret, err);
-        if (rc != -ERR_CONFLICT) {
+        bool full = rc < 0 && queue_was_full(err);
+        if (rc != -ERR_CONFLICT && !full) {
             return rc;
         }
         struct err conflict = *err;
@@ -186,6 +190,11 @@ int turn_accept(struct db *db, const struct turn_accept *a, struct turn_accepted
         rc = explain(db, a, ret, &transient, err);
         if (rc < 0 || !transient) {
             return rc;
+        }
+        if (full) {
+            return err_set(err, ERR_BUSY,
+                           "%d messages wait in this thread already; wait for an answer",
+                           TURN_MAX_QUEUED);
         }
         if (tries == MAX_TRIES) {
             *err = conflict;

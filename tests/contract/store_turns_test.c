@@ -612,7 +612,7 @@ BOTH_BACKENDS(cancelling_marks_the_running_and_ends_the_queued) {
 
 /* ---- all at once ---- */
 
-enum { HANDS = 10, ROUNDS = 12 };
+enum { HANDS = 10, ROUNDS = 12, PUSHES = 50 };
 
 struct hand {
     struct fixture *f;
@@ -663,7 +663,9 @@ static void lend_a_hand(void *arg) {
                                 .input = STR("{}"),
                                 .owner = STR("p1")};
         int rc = turn_accept(h->f->db, &a, &accepted, &err);
-        CHECK(rc == 0 || rc == -ERR_BUSY);
+        if (rc != -ERR_BUSY) { /* when too many wait */
+            CHECK_OK(rc, &err);
+        }
         if (rc == 0 && i % 3 == 0) {
             CHECK_OK(turn_request_cancel(h->f->db, (struct turn_key){ME, id}, &state, &err), &err);
         }
@@ -694,4 +696,54 @@ BOTH_BACKENDS(many_hands_on_one_thread_keep_it_whole) {
         ended += hands[i].ended;
     }
     CHECK(ended > 0);
+}
+
+struct pusher {
+    struct fixture *f;
+    unsigned number, accepted, refused;
+};
+
+/* Takes a place in the queue and gives it back at once. */
+static void push_in(void *arg) {
+    struct pusher *p = arg;
+    struct turn_accepted a;
+    struct err err;
+    for (unsigned i = 0; i < PUSHES; i++) {
+        enum turn_state state;
+        char id[16];
+        snprintf(id, sizeof id, "p%u-%u", p->number, i);
+        int rc = accept_turn(p->f, "t", id, "x", &a);
+        if (rc == -ERR_BUSY) {
+            p->refused++;
+        } else if (CHECK_OK(rc, &p->f->err)) {
+            p->accepted++;
+            CHECK_OK(turn_request_cancel(p->f->db, turn(id), &state, &err), &err);
+        }
+    }
+}
+
+BOTH_BACKENDS(a_place_that_comes_and_goes_is_there_or_it_is_not) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct pusher pushers[HANDS];
+    struct turn_accepted a;
+    struct fiber_scope scope;
+    unsigned accepted = 0, refused = 0;
+    REQUIRE(fixture_open(&f, backend));
+    for (int i = 1; i < TURN_MAX_QUEUED; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "r%d", i);
+        REQUIRE_OK(accept_turn(&f, "t", id, "x", &a), &f.err);
+    }
+    fiber_scope_init(&scope);
+    for (unsigned i = 0; i < HANDS; i++) {
+        pushers[i] = (struct pusher){.f = &f, .number = i};
+        CHECK_OK(fiber_spawn(&scope, "pusher", push_in, &pushers[i], NULL, &f.err), &f.err);
+    }
+    fiber_scope_join(&scope);
+    for (unsigned i = 0; i < HANDS; i++) {
+        accepted += pushers[i].accepted;
+        refused += pushers[i].refused;
+    }
+    CHECK(accepted > 0);
+    CHECK(refused > 0);
 }
