@@ -257,10 +257,20 @@ static int within_limits(const struct turn *t, struct err *err) {
     return 0;
 }
 
+/* Without the rules in force the model must not be shown the tools of before. */
+static int refresh_tools(struct turn *t, struct err *err) {
+    struct patience patience = {0};
+    int rc;
+    do {
+        rc = toolset_refresh(t->tools, err);
+    } while (rc < 0 && patience_left(t, &patience, err));
+    return rc < 0 ? err_prefix(err, "looking for tools") : 0;
+}
+
 static int ask(struct answer *a, struct llm_result *ret, struct err *err) {
     struct turn *t = a->t;
-    if (toolset_refresh(t->tools, err) < 0) {
-        return err_prefix(err, "looking for tools");
+    if (refresh_tools(t, err) < 0) {
+        return -(int)err->code;
     }
     struct llm_request request = {
         .system_stable = t->system_stable,

@@ -78,6 +78,17 @@ static int learn_user(struct turn *t, struct err *err) {
     return rc;
 }
 
+static int open_tools(struct turn *t, struct err *err) {
+    struct toolset_options options = {
+        .user_id = t->user_id, .skill = t->skill, .wait_ms = TOOLS_WAIT_MS};
+    struct patience patience = {0};
+    int rc;
+    do {
+        rc = toolset_open(t->engine->options.toolbox, &options, &t->tools, err);
+    } while (rc < 0 && patience_left(t, &patience, err));
+    return rc < 0 ? err_prefix(err, "looking for tools") : 0;
+}
+
 static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     if (choose_endpoints(t, err) < 0) {
         return -(int)err->code;
@@ -94,10 +105,8 @@ static int run(struct turn *t, const struct node **ret_next, struct err *err) {
     if (!t->adopted && t->message.n) {
         turn_add_message(t, t->message, t->message_plain);
     }
-    struct toolset_options tools = {
-        .user_id = t->user_id, .skill = t->skill, .wait_ms = TOOLS_WAIT_MS};
-    if (toolset_open(t->engine->options.toolbox, &tools, &t->tools, err) < 0) {
-        return err_prefix(err, "looking for tools");
+    if (open_tools(t, err) < 0) {
+        return -(int)err->code;
     }
     toolset_found_read(t->tools, t->tools_found);
     const struct node *first = t->resumes.n ? &node_tools : &node_model;

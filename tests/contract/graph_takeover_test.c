@@ -208,6 +208,7 @@ static void check_fault(struct house *h, struct process *p, uint64_t k, bool aft
     h->calls[TOOL_ACT] = 0;
     snprintf(ids[0], sizeof ids[0], "f%llu%s", (unsigned long long)k, after_commit ? "c" : "");
     snprintf(ids[1], sizeof ids[1], "%s-2", ids[0]);
+    user_epoch_changed(h->epochs, ME); /* so that rules are read once more */
     db_fail_at(h->f.db, k, ERR_UNAVAILABLE, after_commit);
     for (size_t i = 0; i < 2; i++) {
         struct err err;
