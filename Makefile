@@ -8,7 +8,7 @@ STAGES ?= style program flow conformance web
 LISTEN ?= $(or $(ADJUTANT_LISTEN),127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build build-tests test check format bench fuzz valgrind clean
+.PHONY: help run demo build build-tests test check format bench bench-web screenshots fuzz valgrind clean
 
 help:
 	@echo 'make run     install what is missing, build, serve on http://$(LISTEN)'
@@ -17,8 +17,10 @@ help:
 	@echo 'make build-tests the conformance suite'"'"'s client and server under test, at build/tests/'
 	@echo 'make test    install what the tests need, build with sanitizers, run every test'
 	@echo 'make check   style: formatting, floors, names, shell scripts'
-	@echo 'make format  lay the C files out as the style has it'
+	@echo 'make format  lay the C files and the web app out as the style has it'
 	@echo 'make bench   measure; prints a table'
+	@echo 'make bench-web what the web app costs a slow phone; prints a table'
+	@echo 'make screenshots docs/screens: each screen of the web app, phone and desktop, light and dark'
 	@echo 'make valgrind the flow tests of the whole turn, without sanitizers, under valgrind'
 	@echo 'make fuzz    each fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'make clean   remove build/'
@@ -57,10 +59,23 @@ check: packages-style
 
 format: packages-style
 	@find src bin servers tests -name node_modules -prune -o -name '*.[ch]' -print 2>/dev/null | xargs clang-format -i
+	@tools/with-node tools/npm-ci web && tools/with-node npm --prefix web run --silent format
 
 bench: build packages-bench
 	@ninja -C $(RELEASE) --quiet tests/fake/fake_model tests/bench/load tests/bench/bench_bridge tests/conformance/mcp_conformance_server
 	@tests/bench/run
+
+# What the tests of the web app need, for what is made with its harness.
+.PHONY: web-harness
+web-harness: build packages-test
+	@ninja -C $(RELEASE) --quiet tests/fake/fake_model
+	@tools/with-node tools/npm-ci tests/web && tools/with-node tools/npm-ci tests/flow
+
+bench-web: web-harness
+	@cd tests/web && ADJUTANT_BUILD=$(CURDIR)/$(RELEASE) ../../tools/with-node node measure.mjs
+
+screenshots: web-harness
+	@cd tests/web && ADJUTANT_BUILD=$(CURDIR)/$(RELEASE) ../../tools/with-node node screenshots.mjs
 
 fuzz: packages-build packages-fuzz
 	@FUZZ=$(FUZZ) FUZZ_SECONDS=$(FUZZ_SECONDS) tools/run-tests fuzz

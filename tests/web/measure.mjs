@@ -1,13 +1,11 @@
 // What the app costs a slow phone: `make bench-web` prints a table. CPU throttled 4 times, 1.6 Mbit/s,
 // 150 ms of latency (as Lighthouse's mobile profile has them); the median of RUNS.
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import zlib from 'node:zlib';
 import { Adjutant, browser, Fake, introduce, PHONE } from './harness.mjs';
 
 const RUNS = Number(process.env.RUNS ?? 5);
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TOKENS = 1000;
 
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
@@ -123,13 +121,25 @@ async function makeLongThread(g) {
   return threadId;
 }
 
-function sizes() {
-  const dist = path.join(ROOT, 'web/dist');
-  const html = fs.readFileSync(path.join(dist, 'index.html'), 'utf8');
-  const first = [...html.matchAll(/(?:src|href)="\/static\/(assets\/[^"]+\.(?:js|css))"/g)].map((m) => m[1]);
-  const packed = (file) => zlib.gzipSync(fs.readFileSync(path.join(dist, file)), { level: 9 }).length / 1000;
-  report('main bundle, JavaScript gzipped', first.filter((f) => f.endsWith('.js')).reduce((sum, f) => sum + packed(f), 0), 'kB', 90);
-  report('styles gzipped', first.filter((f) => f.endsWith('.css')).reduce((sum, f) => sum + packed(f), 0), 'kB');
+/** Bytes on the wire of what the page's head names. */
+async function packed(g, address, encoding) {
+  const { body } = await new Promise((resolve, reject) => http.get(g.url + address, { headers: { 'Accept-Encoding': encoding } }, (r) => {
+    const chunks = [];
+    r.on('data', (chunk) => chunks.push(chunk)).on('end', () => resolve({ body: Buffer.concat(chunks) }));
+  }).on('error', reject));
+  return body.length;
+}
+
+async function sizes(g) {
+  const html = await (await fetch(g.url)).text();
+  const named = [...html.matchAll(/(?:src|href)="(\/static\/assets\/[^"]+\.(?:js|css))"/g)].map((m) => m[1]);
+  for (const [what, extension, limit] of [['main bundle', '.js', 90], ['styles', '.css']]) {
+    for (const encoding of ['gzip', 'br']) {
+      let sum = 0;
+      for (const address of named.filter((a) => a.endsWith(extension))) sum += await packed(g, address, encoding);
+      report(`${what}, ${encoding}`, sum / 1000, 'kB', encoding === 'gzip' ? limit : undefined);
+    }
+  }
 }
 
 const folder = fs.mkdtempSync('/tmp/adjutant-measure-');
@@ -137,7 +147,7 @@ fs.writeFileSync(path.join(folder, 'scenes'), `=== stream a long answer\n[delay 
 const fake = await Fake.start({ args: ['--scenes', path.join(folder, 'scenes')] });
 const g = await Adjutant.start({ backend: 'sqlite', fake });
 try {
-  sizes();
+  await sizes(g);
   await introduce(g);
   const visits = [], streams = [], threads = [];
   const long = await makeLongThread(g);
