@@ -16,7 +16,7 @@
 static const struct http_field fields[] = {
     {"Content-Security-Policy", STR(CONTENT_SECURITY_POLICY)},
     {"Permissions-Policy", STR("camera=(self), microphone=(), geolocation=(), display-capture=(), "
-                               "payment=(), usb=(), serial=(), bluetooth=(), hid=(), midi=()")},
+                               "payment=(), usb=(), serial=(), hid=(), midi=()")},
     {"Referrer-Policy", STR("no-referrer")},
     {"Cross-Origin-Opener-Policy", STR("same-origin")},
     {"Cross-Origin-Resource-Policy", STR("same-origin")},
