@@ -8,7 +8,7 @@
 struct route;
 
 enum {
-    CALL_MAX_PARAMS = 2,
+    CALL_MAX_PARAMS = 3,
     CALL_MAX_REPLY_BYTES = 64 * 1024 * 1024,
     CALL_MAX_ID_BYTES = 128,
     CALL_MAX_CURSOR_BYTES = CALL_MAX_ID_BYTES + 32

@@ -16,12 +16,14 @@ may_yield int handle_interrupt_answer(struct call *c, struct err *err) must_chec
 /* threads.c */
 may_yield int handle_thread_list(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_create(struct call *c, struct err *err) must_check;
-may_yield int handle_thread_get(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_patch(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_delete(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_cancel(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_checkpoints(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_fork(struct call *c, struct err *err) must_check;
+/* thread_messages.c */
+may_yield int handle_thread_get(struct call *c, struct err *err) must_check;
+may_yield int handle_message_image(struct call *c, struct err *err) must_check;
 /* search.c */
 may_yield int handle_search(struct call *c, struct err *err) must_check;
 /* account.c */

@@ -31,8 +31,10 @@ static void write_content(struct jsonw *w, const char *type, const char *schema)
 static const char *type_of(const char *schema) {
     static const struct {
         const char *schema, *type;
-    } others[] = {
-        {"EventStream", "text/event-stream"}, {"Metrics", "text/plain"}, {"Page", "text/html"}};
+    } others[] = {{"EventStream", "text/event-stream"},
+                  {"Metrics", "text/plain"},
+                  {"Page", "text/html"},
+                  {"Image", "image/*"}};
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         if (str_eq(str_z(others[i].schema), str_z(schema))) {
             return others[i].type;

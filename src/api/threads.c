@@ -4,50 +4,16 @@
 #include "api/handlers.h"
 #include "api/input.h"
 #include "api/json_output.h"
+#include "api/thread_json.h"
 #include "base/id.h"
 
 enum {
     MAX_TITLE_BYTES = 400,
     LIST_DEFAULT = 30,
     LIST_MAX = 100,
-    MESSAGES_DEFAULT = 50,
-    MESSAGES_MAX = 200,
-    /* Messages may be large: they are read in pieces until this much was gathered. */
-    MESSAGES_AT_ONCE = 25,
-    MESSAGES_ENOUGH_BYTES = 8 * 1024 * 1024,
+    CHECKPOINTS_DEFAULT = 50,
+    CHECKPOINTS_MAX = 200,
 };
-
-/* ---- threads as JSON ---- */
-
-static void write_open_turn(struct jsonw *w, const struct thread_row *t) {
-    jsonw_key(w, "open_turn");
-    if (t->open_turn_id.n == 0) {
-        jsonw_null(w);
-        return;
-    }
-    jsonw_object(w);
-    jsonw_kstr(w, "id", t->open_turn_id);
-    jsonw_kstr(w, "state", t->open_turn_state);
-    jsonw_end_object(w);
-}
-
-/* The object is left open. */
-static void write_thread_members(struct jsonw *w, const struct thread_row *t) {
-    jsonw_object(w);
-    jsonw_kstr(w, "id", t->id);
-    json_put_text(w, "title", t->title);
-    jsonw_kstr(w, "agent", t->agent);
-    json_put_text(w, "skill", t->skill);
-    json_put_text(w, "model_provider", t->model_provider);
-    json_put_text(w, "forked_from", t->forked_from);
-    json_put_time(w, "created_at", t->created_us);
-    json_put_time(w, "updated_at", t->updated_us);
-    json_put_time(w, "archived_at", t->archived_us);
-    jsonw_kint(w, "message_count", t->message_seq);
-    jsonw_kint(w, "total_input_tokens", t->total_input_tokens);
-    jsonw_kint(w, "total_output_tokens", t->total_output_tokens);
-    write_open_turn(w, t);
-}
 
 static int respond_thread(struct call *c, struct str id, int status, struct err *err) {
     struct strbuf out cleanup(strbuf_done) = STRBUF(16 * 1024);
@@ -56,7 +22,7 @@ static int respond_thread(struct call *c, struct str id, int status, struct err 
         return -(int)err->code;
     }
     struct jsonw w = jsonw_begin(&out);
-    write_thread_members(&w, &t);
+    thread_json_begin(&w, &t);
     jsonw_end_object(&w);
     struct http_field location = {"Location",
                                   arena_printf(&c->arena, "/api/threads/%.*s", STR_ARG(id))};
@@ -84,7 +50,7 @@ int handle_thread_list(struct call *c, struct err *err) {
     jsonw_key(&w, "threads");
     jsonw_array(&w);
     for (size_t i = 0; i < shown; i++) {
-        write_thread_members(&w, &rows[i]);
+        thread_json_begin(&w, &rows[i]);
         jsonw_end_object(&w);
     }
     jsonw_end_array(&w);
@@ -160,81 +126,6 @@ int handle_thread_cancel(struct call *c, struct err *err) {
     return call_respond(c, 202, &out, err);
 }
 
-/* ---- its messages ---- */
-
-/* {"seq","id","turn_id","created_at", and what the stored message has}: the stored text is not
- * parsed to be printed again. */
-static void write_message(struct jsonw *w, const struct thread_message *m) {
-    jsonw_object(w);
-    jsonw_kint(w, "seq", m->seq);
-    jsonw_kstr(w, "id", m->id);
-    jsonw_kstr(w, "turn_id", m->turn_id);
-    json_put_time(w, "created_at", m->created_us);
-    if (m->json.n > 2 && m->json.p[0] == '{') {
-        strbuf_addc(w->out, ',');
-        strbuf_add(w->out, str_head(str_skip(m->json, 1), m->json.n - 2));
-    }
-    jsonw_end_object(w);
-}
-
-struct page {
-    const struct thread_message *items[MESSAGES_MAX + MESSAGES_AT_ONCE]; /* newest first */
-    size_t n;
-    bool has_more;
-};
-
-static int read_page(struct call *c, struct str id, int64_t before, size_t limit, struct page *p,
-                     struct err *err) {
-    size_t bytes = 0;
-    for (;;) {
-        struct thread_message *some;
-        size_t n, want = MIN(limit + 1 - p->n, (size_t)MESSAGES_AT_ONCE);
-        if (thread_messages(c->gateway->db, c->principal.user_id, id, before, want, &c->arena,
-                            &some, &n, err) < 0) {
-            return -(int)err->code;
-        }
-        for (size_t i = n; i > 0; i--) {
-            p->items[p->n++] = &some[i - 1];
-            bytes += some[i - 1].json.n;
-            before = some[i - 1].seq;
-        }
-        if (n < want) {
-            return 0;
-        }
-        if (p->n > limit || bytes > MESSAGES_ENOUGH_BYTES) {
-            p->has_more = p->n > limit || before > 1;
-            p->n = MIN(p->n, limit);
-            return 0;
-        }
-    }
-}
-
-int handle_thread_get(struct call *c, struct err *err) {
-    struct strbuf out cleanup(strbuf_done) = STRBUF(CALL_MAX_REPLY_BYTES);
-    struct page *page = arena_alloc(&c->arena, sizeof *page);
-    struct thread_row t;
-    struct str id;
-    int64_t before = 0, limit = MESSAGES_DEFAULT;
-    if (call_id(c, 0, &id, err) < 0 ||
-        call_query_int(c, "before", 1, INT64_MAX, &before, err) < 0 ||
-        call_query_int(c, "limit", 1, MESSAGES_MAX, &limit, err) < 0 ||
-        thread_get(c->gateway->db, c->principal.user_id, id, &c->arena, &t, err) < 0 ||
-        read_page(c, id, before, (size_t)limit, page, err) < 0) {
-        return -(int)err->code;
-    }
-    struct jsonw w = jsonw_begin(&out);
-    write_thread_members(&w, &t);
-    jsonw_key(&w, "messages");
-    jsonw_array(&w);
-    for (size_t i = page->n; i > 0; i--) {
-        write_message(&w, page->items[i - 1]);
-    }
-    jsonw_end_array(&w);
-    jsonw_kbool(&w, "has_more", page->has_more);
-    jsonw_end_object(&w);
-    return call_respond(c, 200, &out, err);
-}
-
 /* ---- checkpoints ---- */
 
 static int require_thread(struct call *c, struct str id, struct err *err) {
@@ -246,10 +137,10 @@ int handle_thread_checkpoints(struct call *c, struct err *err) {
     struct strbuf out cleanup(strbuf_done) = STRBUF(256 * 1024);
     struct thread_checkpoint *points;
     struct str id;
-    int64_t limit = MESSAGES_DEFAULT;
+    int64_t limit = CHECKPOINTS_DEFAULT;
     size_t n;
     if (call_id(c, 0, &id, err) < 0 ||
-        call_query_int(c, "limit", 1, MESSAGES_MAX, &limit, err) < 0 ||
+        call_query_int(c, "limit", 1, CHECKPOINTS_MAX, &limit, err) < 0 ||
         thread_checkpoints(c->gateway->db, c->principal.user_id, id, (size_t)limit, &c->arena,
                            &points, &n, err) < 0 ||
         (n == 0 && require_thread(c, id, err) < 0)) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "store/transcript.h"
 #include "store_fixture.h"
 
 #define VICTIM "victim"
@@ -360,6 +361,13 @@ static void read_as_other(struct fixture *f) {
     CHECK_INT(n, 0);
     CHECK_OK(thread_messages(f->db, OTHER, STR("t"), 0, 9, &f->arena, &shown, &n, err), err);
     CHECK_INT(n, 0);
+    struct transcript_piece piece = {.max_messages = 9, .max_bytes = 9999};
+    CHECK_OK(transcript_read(f->db, OTHER, STR("t"), &piece, &f->arena, &shown, &n, err), err);
+    CHECK_INT(n, 0);
+    CHECK_OK(transcript_queued(f->db, OTHER, STR("t"), 0, 9, &f->arena, &shown, &n, err), err);
+    CHECK_INT(n, 0);
+    CHECK_FAILS(transcript_message(f->db, OTHER, STR("t"), STR("m-r1"), &f->arena, &next, err), err,
+                ERR_NOT_FOUND);
     CHECK_OK(thread_checkpoints(f->db, OTHER, STR("t"), 9, &f->arena, &checkpoints, &n, err), err);
     CHECK_INT(n, 0);
     CHECK_OK(usage_sum(f->db, OTHER, 0, clock_now_us() + 1, &f->arena, &usage, &n, err), err);

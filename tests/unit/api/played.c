@@ -3,6 +3,7 @@
 #include "net/assets.h"
 #include "store/interrupts.h"
 #include "store/search.h"
+#include "store/transcript.h"
 
 #include <stdio.h>
 
@@ -131,6 +132,8 @@ int thread_get(struct db *db, struct str user_id, struct str id, struct arena *a
     *ret = (struct thread_row){.id = arena_str(arena, id),
                                .agent = STR("cos"),
                                .message_seq = played.thread_messages,
+                               .open_turn_id = str_z(played.open_turn),
+                               .open_turn_state = STR("running"),
                                .created_us = 1,
                                .updated_us = 2};
     return 0;
@@ -177,6 +180,67 @@ int thread_messages(struct db *db, struct str user_id, struct str id, int64_t be
                                     .json = STR("{\"role\":\"user\",\"content\":\"hi\"}")};
     }
     return 0;
+}
+
+static const char *message_text(int64_t seq) {
+    return seq > 0 && seq == played.image_at
+               ? "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\\\"type\\\"\"},"
+                 "{\"type\":\"image\",\"media_type\":\"image/png\",\"data\":\"iVBORw==\"},"
+                 "{\"type\":\"image\",\"url\":\"https://a.example/b.png\"},"
+                 "{\"type\":\"image\",\"media_type\":\"image/svg+xml\",\"data\":\"PHN2Zz4=\"}]}"
+               : "{\"role\":\"user\",\"content\":\"hi\"}";
+}
+
+int transcript_read(struct db *db, struct str user_id, struct str thread_id,
+                    const struct transcript_piece *piece, struct arena *arena,
+                    struct thread_message **ret, size_t *ret_n, struct err *err) {
+    (void)db, (void)user_id;
+    if (find_thread(thread_id, err) < 0) {
+        return -(int)err->code;
+    }
+    bool newest = piece->order == TRANSCRIPT_NEWEST_FIRST;
+    int64_t seq = piece->beyond_seq;
+    seq = newest && seq == 0 ? played.thread_messages + 1 : seq;
+    *ret = arena_alloc(arena, piece->max_messages * sizeof **ret);
+    *ret_n = 0;
+    for (seq += newest ? -1 : 1; seq > 0 && seq <= played.thread_messages; seq += newest ? -1 : 1) {
+        if (*ret_n == piece->max_messages) {
+            break;
+        }
+        (*ret)[(*ret_n)++] =
+            (struct thread_message){.seq = seq,
+                                    .created_us = seq,
+                                    .id = STR("m%1"),
+                                    .turn_id = STR("t"),
+                                    .role = STR("user"),
+                                    .json = arena_str(arena, str_z(message_text(seq)))};
+    }
+    return 0;
+}
+
+int transcript_queued(struct db *db, struct str user_id, struct str thread_id,
+                      int64_t beyond_position, size_t max_messages, struct arena *arena,
+                      struct thread_message **ret, size_t *ret_n, struct err *err) {
+    (void)db, (void)user_id, (void)thread_id, (void)max_messages, (void)err;
+    *ret = arena_alloc(arena, sizeof **ret);
+    *ret_n = beyond_position == 0;
+    **ret = (struct thread_message){.seq = 1,
+                                    .created_us = 1,
+                                    .id = STR("q-u"),
+                                    .turn_id = STR("q"),
+                                    .json = str_z(message_text(0))};
+    return 0;
+}
+
+int transcript_message(struct db *db, struct str user_id, struct str thread_id,
+                       struct str message_id, struct arena *arena, struct str *ret,
+                       struct err *err) {
+    (void)db, (void)user_id;
+    if (find_thread(thread_id, err) < 0) {
+        return -(int)err->code;
+    }
+    *ret = arena_str(arena, str_z(message_text(played.image_at)));
+    return str_eq(message_id, STR("m%1")) ? 0 : err_set(err, ERR_NOT_FOUND, "none");
 }
 
 int thread_rename(struct db *db, struct str user_id, struct str id, struct str title,

@@ -24,6 +24,8 @@ struct played {
     bool existed, queued;
     const char *thread; /* the one thread there is; NULL: none */
     int64_t thread_messages;
+    int64_t image_at;      /* seq of the message that has images; 0: none */
+    const char *open_turn; /* of the thread; NULL: none, and nothing waits */
 
     /* what they were asked */
     unsigned submitted, cancelled, readers;

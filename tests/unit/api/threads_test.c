@@ -83,6 +83,74 @@ TEST_FIBER(messages_come_in_order_and_in_pages) {
     played_stop();
 }
 
+/* The blocks of the only message shown. */
+static const json_t *blocks_of(const json_t *tree) {
+    return json_object_get(json_array_get(json_object_get(tree, "messages"), 0), "content");
+}
+
+TEST_FIBER(images_may_come_as_addresses) {
+    REQUIRE(played_start());
+    played.thread = "t";
+    played.thread_messages = played.image_at = 1;
+    json_auto_t *whole = get("/api/threads/t", 200);
+    CHECK_STR(json_str(json_array_get(blocks_of(whole), 1), "data"), "iVBORw==");
+    json_auto_t *linked = get("/api/threads/t?images=link", 200);
+    const json_t *blocks = blocks_of(linked);
+    REQUIRE(json_array_size(blocks) == 4);
+    CHECK_STR(json_str(json_array_get(blocks, 0), "text"), "\"type\"");
+    const json_t *image = json_array_get(blocks, 1);
+    CHECK_STR(json_str(image, "media_type"), "image/png");
+    CHECK_STR(json_str(image, "href"), "/api/threads/t/messages/m%251/images/0");
+    CHECK(!json_object_get(image, "data"));
+    CHECK_STR(json_str(json_array_get(blocks, 2), "url"), "https://a.example/b.png");
+    CHECK_STR(json_str(json_array_get(blocks, 3), "href"),
+              "/api/threads/t/messages/m%251/images/1");
+    get("/api/threads/t?images=none", 400);
+    played_stop();
+}
+
+TEST_FIBER(an_image_is_only_ever_an_image) {
+    struct wire_response r;
+    REQUIRE(played_start());
+    played.thread = "t";
+    played.thread_messages = played.image_at = 1;
+    CHECK_INT(played_get("/api/threads/t/messages/m%251/images/0", &r), 200);
+    CHECK_STR(strbuf_str(&r.body), "\x89PNG");
+    CHECK_STR(wire_field(&r, "content-type"), "image/png");
+    CHECK_STR(wire_field(&r, "content-security-policy"), "default-src 'none'; sandbox");
+    CHECK_STR(wire_field(&r, "x-content-type-options"), "nosniff");
+    CHECK_STR(wire_field(&r, "cache-control"), "private, max-age=31536000, immutable");
+    CHECK_STR(wire_field(&r, "content-disposition"), "");
+    wire_response_done(&r);
+    CHECK_INT(played_get("/api/threads/t/messages/m%251/images/1", &r), 200);
+    CHECK_STR(wire_field(&r, "content-type"), "application/octet-stream");
+    CHECK_STR(wire_field(&r, "content-disposition"), "attachment");
+    wire_response_done(&r);
+    get("/api/threads/t/messages/m%251/images/2", 404);
+    get("/api/threads/t/messages/m%251/images/-1", 404);
+    get("/api/threads/t/messages/m%251/images/x", 404);
+    get("/api/threads/t/messages/other/images/0", 404);
+    get("/api/threads/other/messages/m%251/images/0", 404);
+    played.image_at = 0;
+    get("/api/threads/t/messages/m%251/images/0", 404);
+    played_stop();
+}
+
+TEST_FIBER(what_waits_is_shown_with_the_thread) {
+    REQUIRE(played_start());
+    played.thread = "t";
+    json_auto_t *idle = get("/api/threads/t", 200);
+    CHECK_INT(json_array_size(json_object_get(idle, "queued")), 0);
+    played.open_turn = "r";
+    json_auto_t *busy = get("/api/threads/t", 200);
+    const json_t *queued = json_object_get(busy, "queued");
+    REQUIRE(json_array_size(queued) == 1);
+    CHECK_STR(json_str(json_array_get(queued, 0), "turn_id"), "q");
+    CHECK_STR(json_str(json_array_get(queued, 0), "id"), "q-u");
+    CHECK_STR(json_str(json_array_get(queued, 0), "content"), "hi");
+    played_stop();
+}
+
 TEST_FIBER(a_thread_is_made_changed_and_deleted) {
     struct wire_response r;
     REQUIRE(played_start());
