@@ -43,6 +43,7 @@ may_yield int handle_credential_put(struct call *c, struct err *err) must_check;
 may_yield int handle_credential_delete(struct call *c, struct err *err) must_check;
 /* models.c */
 may_yield int handle_models(struct call *c, struct err *err) must_check;
+may_yield int handle_models_discover(struct call *c, struct err *err) must_check;
 /* oauth.c */
 may_yield int handle_oauth_authorize(struct call *c, struct err *err) must_check;
 may_yield int handle_oauth_start(struct call *c, struct err *err) must_check;

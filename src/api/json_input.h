@@ -7,5 +7,3 @@
 enum { JSON_INPUT_MAX_VALUES = 100 * 1000 };
 
 may_yield int json_input_read(struct str text, json_t **ret, struct err *err) must_check;
-/* No more than max values, by the punctuation outside strings. */
-bool json_input_is_small(struct str text, size_t max);

@@ -20,6 +20,11 @@ int json_read(struct str text, json_t **ret, struct err *err) must_check;
 /* True when the text nests no deeper than max; strings are honoured, nothing else is checked. */
 bool json_depth_ok(struct str text, size_t max);
 
+/* No more than max values, by the punctuation outside strings: a small text may ask for a large
+ * tree.
+ */
+bool json_is_small(struct str text, size_t max);
+
 /* One whole value as RFC 8259 has it, in strict UTF-8, nested no deeper than max (at most
  * JSON_CHECK_MAX_DEPTH). Builds nothing and does not recurse; keys may be there twice, and escapes
  * may spell NUL or half a surrogate pair, which json_read refuses. */

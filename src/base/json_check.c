@@ -177,3 +177,20 @@ bool json_check(struct str text, size_t max) {
     skip_space(&c);
     return c.p == c.end && str_is_utf8(text);
 }
+
+bool json_is_small(struct str text, size_t max) {
+    size_t n = 1;
+    bool in_string = false;
+    for (size_t i = 0; i < text.n && n <= max; i++) {
+        char c = text.p[i];
+        if (in_string) {
+            i += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else {
+            n += c == ',' || c == '[' || c == '{';
+        }
+    }
+    return n <= max;
+}

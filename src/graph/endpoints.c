@@ -1,6 +1,7 @@
 #include "graph/endpoints.h"
 
 #include "base/json.h"
+#include "graph/llm_key.h"
 
 #define NO_KEY "No LLM key configured. Provide your own key or request operator access."
 
@@ -13,6 +14,7 @@ static const struct {
 } brought[ENDPOINTS_MAX_USER_KEYS] = {
     {&llm_anthropic, "llm_anthropic"},
     {&llm_openai, "llm_openai"},
+    {&llm_ollama, "llm_ollama"},
 };
 
 const struct llm_provider *endpoints_provider_of_service(struct str service) {
@@ -45,8 +47,8 @@ static const struct secret *operator_key(const struct profile *profile,
 /* ---- what the user has ---- */
 
 struct own_key {
-    bool looked;
-    const struct secret *key; /* NULL: there is none */
+    bool looked, found;
+    const struct secret *key; /* NULL: a server of the user's own that wants none */
     struct str preferred_model, base_url;
 };
 
@@ -59,13 +61,16 @@ struct resolution {
 static int read_own(struct resolution *r, size_t i, const struct secret *value, struct err *err) {
     json_auto_t *tree = NULL;
     struct err why;
-    if (json_read(secret_reveal(value), &tree, &why) < 0 || !json_str(tree, "api_key").n) {
-        return err_set(err, ERR_FORBIDDEN,
-                       "your stored key for %s has no \"api_key\"; store it again",
-                       llm_provider_label(brought[i].provider));
+    bool read = json_read(secret_reveal(value), &tree, &why) == 0;
+    struct str key = json_str(tree, "api_key");
+    if (!read || !llm_key_is_enough(brought[i].provider, key, json_str(tree, "base_url"))) {
+        return err_set(err, ERR_FORBIDDEN, "your stored key for %s has no \"%s\"; store it again",
+                       llm_provider_label(brought[i].provider),
+                       brought[i].provider == &llm_ollama ? "base_url" : "api_key");
     }
     struct arena *arena = &r->ret->arena;
-    r->ret->user_keys[i] = secret_new(json_str(tree, "api_key"));
+    r->own[i].found = true;
+    r->ret->user_keys[i] = key.n ? secret_new(key) : NULL;
     r->own[i].key = r->ret->user_keys[i];
     r->own[i].preferred_model = arena_str(arena, json_str(tree, "preferred_model"));
     r->own[i].base_url = arena_str(arena, json_str(tree, "base_url"));
@@ -94,7 +99,7 @@ static int own_key(struct resolution *r, const struct llm_provider *p, const str
             if (look(r, i, err) < 0) {
                 return -(int)err->code;
             }
-            *ret = r->own[i].key ? &r->own[i] : NULL;
+            *ret = r->own[i].found ? &r->own[i] : NULL;
         }
     }
     return 0;
@@ -193,13 +198,26 @@ static bool is_listed(const struct endpoints *e, const struct llm_provider *p) {
     return false;
 }
 
+static int has_own(struct resolution *r, const struct llm_provider *p, bool *ret, struct err *err) {
+    const struct own_key *own;
+    if (own_key(r, p, &own, err) < 0) {
+        return -(int)err->code;
+    }
+    *ret = own != NULL;
+    return 0;
+}
+
 /* An Ollama that nobody has set up is none. */
 static int add_others(struct resolution *r, struct err *err) {
     static const struct llm_provider *const all[ENDPOINTS_PROVIDERS] = {&llm_anthropic, &llm_openai,
                                                                         &llm_ollama};
     bool allowed = r->q->allow_operator_llm, found;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        bool there = all[i] != &llm_ollama || r->q->profile->ollama_base_url.n > 0;
+        bool there = true;
+        if (all[i] == &llm_ollama && r->q->profile->ollama_base_url.n == 0 &&
+            has_own(r, all[i], &there, err) < 0) {
+            return -(int)err->code;
+        }
         if (there && !is_listed(r->ret, all[i]) &&
             add(r, all[i], STR_EMPTY, STR_EMPTY, allowed, &found, err) < 0) {
             return -(int)err->code;

@@ -6,7 +6,7 @@
 #include "profile/profile.h"
 
 enum {
-    ENDPOINTS_MAX_USER_KEYS = 2,
+    ENDPOINTS_MAX_USER_KEYS = 3,
     ENDPOINTS_PROVIDERS = 3,
     ENDPOINTS_MAX = 1 + PROFILE_MAX_FALLBACKS + ENDPOINTS_PROVIDERS,
 };
@@ -41,7 +41,8 @@ may_yield int endpoints_offer(const struct endpoints_request *q, struct endpoint
                               bool *ret_default, struct err *err) must_check;
 void endpoints_done(struct endpoints *e);
 
-/* The services that hold users' keys: "llm_anthropic", "llm_openai". NULL for other services. */
+/* The services that hold users' keys or addresses: "llm_anthropic", "llm_openai", "llm_ollama".
+ * NULL for other services. */
 const struct llm_provider *endpoints_provider_of_service(struct str service);
 /* Where the profile reaches a provider. */
 struct str endpoints_base_url(const struct profile *profile, const struct llm_provider *p);

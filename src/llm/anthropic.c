@@ -593,6 +593,7 @@ const struct llm_provider llm_anthropic = {
     .default_url = "https://api.anthropic.com",
     .default_model = "claude-sonnet-5-5",
     .path = "/v1/messages",
+    .list_path = "/v1/models?limit=1000",
     .framing = LLM_SSE,
     .dialect = LLM_DIALECT_ANTHROPIC,
     .state_bytes = sizeof(struct state),

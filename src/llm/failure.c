@@ -233,3 +233,23 @@ int llm_failure(const struct llm_endpoint *endpoint, enum err_code code, int sta
     }
     return err_set(err, code, "%s", strbuf_z(&words));
 }
+
+int llm_unreached(const struct llm_endpoint *e, int rc, struct err *err) {
+    struct err why = *err;
+    switch ((enum err_code) - rc) {
+    case ERR_CANCELLED:
+        return err_set(err, ERR_CANCELLED, "cancelled");
+    case ERR_UNAVAILABLE:
+        return err_set(err, ERR_UNAVAILABLE,
+                       "%s cannot be reached; check the network and the base URL (%s)",
+                       e->provider->label, why.msg);
+    case ERR_LIMIT: /* of the response's fields, or of a list */
+        return llm_failure(e, ERR_PROTOCOL, 0, str_z(why.msg), -1, err);
+    case ERR_INVALID:
+        return err_set(err, ERR_INVALID,
+                       "%s cannot be asked; check the base URL, and the key for line breaks",
+                       e->provider->label);
+    default:
+        return llm_failure(e, (enum err_code) - rc, 0, str_z(why.msg), -1, err);
+    }
+}

@@ -1,4 +1,4 @@
-/* The table of providers, and the call that checks one. */
+/* The table of providers, what all calls to them have, and the call that checks one. */
 #include "llm/llm.h"
 
 #include "llm/provider.h"
@@ -35,6 +35,29 @@ const char *llm_provider_default_model(const struct llm_provider *p) {
 
 bool llm_provider_needs_key(const struct llm_provider *p, struct str base_url) {
     return p != &llm_ollama && str_eq_nocase(str_head(base_url, 8), STR("https://"));
+}
+
+char *llm_url(const struct llm_endpoint *e, const char *path, struct arena *arena) {
+    struct str base = e->base_url;
+    while (base.n && base.p[base.n - 1] == '/') {
+        base.n--;
+    }
+    if (str_ends(base, STR("/v1")) && str_starts(str_z(path), STR("/v1/"))) {
+        path += 3;
+    }
+    return arena_z(arena, arena_printf(arena, "%.*s%s", STR_ARG(base), path));
+}
+
+/* The copies of the key, that is. A field's value may be a literal, and may have the key's
+ * characters by chance when the key is short. */
+void llm_wipe_key(const struct llm_endpoint *e, const struct http_client_field *fields, size_t n) {
+    struct str key = secret_reveal(e->key);
+    for (size_t i = 0; i < n && key.n; i++) {
+        struct str value = fields[i].value;
+        if (str_starts(value, STR("Bearer ")) && str_eq(str_skip(value, 7), key)) {
+            secret_wipe((void *)(uintptr_t)value.p, value.n);
+        }
+    }
 }
 
 int llm_check(const struct llm_endpoint *endpoint, struct err *err) {

@@ -163,6 +163,18 @@ int64_t llm_model_max_output(const struct llm_provider *p, struct str model);
 int64_t llm_model_cost(const struct llm_provider *p, struct str model,
                        const struct llm_usage *usage);
 
+/* ---- what there is to choose from ---- */
+
+struct llm_listed {
+    struct str id, name; /* name: as people know it; may be empty */
+};
+enum { LLM_MAX_LISTED = 500 };
+/* The models that the endpoint's provider has now (endpoint->model is not read), within ten
+ * seconds: what is good for conversation first, what plainly is not left out. Strings are in the
+ * arena. Errors as llm_run; ERR_NOT_FOUND: there is no list at this address. */
+may_yield int llm_list_models(const struct llm_endpoint *endpoint, struct arena *arena,
+                              struct llm_listed **ret, size_t *ret_n, struct err *err) must_check;
+
 /* One cheap call that tells whether endpoint, key and model work; errors as llm_run. For doctor and
  * for keys when stored. */
 may_yield int llm_check(const struct llm_endpoint *endpoint, struct err *err) must_check;

@@ -363,6 +363,7 @@ const struct llm_provider llm_ollama = {
     .default_url = "http://127.0.0.1:11434",
     .default_model = "qwen3",
     .path = "/api/chat",
+    .list_path = "/api/tags",
     .framing = LLM_LINES,
     .dialect = LLM_DIALECT_OLLAMA,
     .state_bytes = sizeof(struct state),

@@ -582,6 +582,7 @@ const struct llm_provider llm_openai = {
     .default_url = "https://api.openai.com/v1",
     .default_model = "gpt-6-sol",
     .path = "/chat/completions",
+    .list_path = "/models",
     .framing = LLM_SSE,
     .dialect = LLM_DIALECT_OPENAI,
     .state_bytes = sizeof(struct state),

@@ -72,7 +72,7 @@ enum { LLM_MAX_FIELDS = 8 };
 
 struct llm_provider {
     const char *name, *label, *default_url, *default_model;
-    const char *path; /* appended to the base URL */
+    const char *path, *list_path; /* appended to the base URL */
     enum llm_framing framing;
     enum llm_dialect dialect;
     size_t state_bytes;
@@ -89,6 +89,13 @@ struct llm_provider {
      * status). */
     enum err_code (*read_error)(int status, struct str body, struct strbuf *ret_message);
 };
+
+/* ---- calls ---- */
+
+/* Base URLs of Anthropic are given with and without /v1. */
+char *llm_url(const struct llm_endpoint *e, const char *path, struct arena *arena);
+/* Wipes the copies of the key in fields that write_fields made. */
+void llm_wipe_key(const struct llm_endpoint *e, const struct http_client_field *fields, size_t n);
 
 /* ---- models ---- */
 
@@ -130,6 +137,8 @@ int64_t llm_retry_after_ms(struct str retry_after, struct str retry_after_ms, in
  * and the key is blotted out. status 0: none; retry_after_ms -1: unknown. Returns -code. */
 int llm_failure(const struct llm_endpoint *endpoint, enum err_code code, int status,
                 struct str detail, int64_t retry_after_ms, struct err *err);
+/* For a call that got no answer: words err anew, whose code is -rc. Returns -code. */
+int llm_unreached(const struct llm_endpoint *endpoint, int rc, struct err *err);
 /* Finds the message in the shapes that error bodies have: {"error":{"message"}}, {"error":"text"},
  * {"message"}, {"detail"}; else the body's beginning. type and code, where there are any, are
  * written behind one another to ret_kind: "invalid_request_error context_length_exceeded". */

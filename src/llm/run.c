@@ -208,53 +208,9 @@ static int explain(const struct llm_endpoint *e, const struct llm_build *b, int 
 }
 
 static int not_reached(const struct llm_endpoint *e, int rc, struct outcome *out, struct err *err) {
-    struct err why = *err;
-    switch ((enum err_code) - rc) {
-    case ERR_CANCELLED:
-        return cancelled(out, err);
-    case ERR_UNAVAILABLE:
-        out->retryable = true;
-        return err_set(err, ERR_UNAVAILABLE,
-                       "%s cannot be reached; check the network and the base URL (%s)",
-                       e->provider->label, why.msg);
-    case ERR_TIMEOUT:
-        out->retryable = true;
-        return llm_failure(e, ERR_TIMEOUT, 0, str_z(why.msg), -1, err);
-    case ERR_LIMIT: /* of the response's fields */
-        return llm_failure(e, ERR_PROTOCOL, 0, str_z(why.msg), -1, err);
-    case ERR_INVALID:
-        return err_set(err, ERR_INVALID,
-                       "%s cannot be asked; check the base URL, and the key for line breaks",
-                       e->provider->label);
-    default:
-        return llm_failure(e, (enum err_code) - rc, 0, str_z(why.msg), -1, err);
-    }
-}
-
-/* Base URLs of Anthropic are given with and without /v1. */
-static char *url_of(const struct llm_endpoint *e, struct arena *arena) {
-    const char *path = e->provider->path;
-    struct str base = e->base_url;
-    while (base.n && base.p[base.n - 1] == '/') {
-        base.n--;
-    }
-    if (str_ends(base, STR("/v1")) && str_starts(str_z(path), STR("/v1/"))) {
-        path += 3;
-    }
-    return arena_z(arena, arena_printf(arena, "%.*s%s", STR_ARG(base), path));
-}
-
-/* The copies of the key, that is. A field's value may be a literal, and may have the key's
- * characters by chance when the key is short. */
-static void wipe_key(const struct llm_endpoint *e, const struct http_client_field *fields,
-                     size_t n) {
-    struct str key = secret_reveal(e->key);
-    for (size_t i = 0; i < n && key.n; i++) {
-        struct str value = fields[i].value;
-        if (str_starts(value, STR("Bearer ")) && str_eq(str_skip(value, 7), key)) {
-            secret_wipe((void *)(uintptr_t)value.p, value.n);
-        }
-    }
+    out->final = rc == -ERR_CANCELLED;
+    out->retryable = rc == -ERR_UNAVAILABLE || rc == -ERR_TIMEOUT;
+    return llm_unreached(e, rc, err);
 }
 
 static int open_call(const struct run *run, const struct llm_endpoint *e, struct str body,
@@ -263,7 +219,7 @@ static int open_call(const struct run *run, const struct llm_endpoint *e, struct
     struct http_client_field fields[LLM_MAX_FIELDS];
     struct fiber_timeout timeout;
     struct http_call call = {
-        .url = url_of(e, &arena),
+        .url = llm_url(e, e->provider->path, &arena),
         .fields = fields,
         .n_fields = e->provider->write_fields(e, &arena, fields),
         .body = body,
@@ -274,7 +230,7 @@ static int open_call(const struct run *run, const struct llm_endpoint *e, struct
     fiber_timeout_start(&timeout, run->limits.first_byte_timeout_ms);
     int rc = http_call_open(&call, ret, err);
     fiber_timeout_stop(&timeout);
-    wipe_key(e, fields, call.n_fields);
+    llm_wipe_key(e, fields, call.n_fields);
     return rc;
 }
 

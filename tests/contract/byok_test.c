@@ -129,6 +129,29 @@ BOTH_BACKENDS(fallbacks_are_what_the_same_caller_may_pay_for) {
               "ollama o-f  operator");
 }
 
+BOTH_BACKENDS(a_server_of_ones_own_needs_no_key_and_is_never_the_operators) {
+    struct till t cleanup(till_close) = {0};
+    REQUIRE(till_open(&t, backend));
+    t.profile.ollama_base_url = STR("http://house:11434");
+    give(&t, ME, "llm_ollama", "{\"base_url\":\"http://mine:11434\",\"preferred_model\":\"m\"}");
+    CHECK_STR(asked(&t, ME, "", false), "ollama m  user");
+    CHECK_STR(t.e.list[0].base_url, "http://mine:11434");
+    CHECK_STR(asked(&t, ME, "ollama:x", true), "ollama x  user");
+    CHECK_STR(t.e.list[0].base_url, "http://mine:11434");
+    CHECK_STR(asked(&t, OTHER, "ollama:x", false), NO_KEY);
+    CHECK_STR(asked(&t, OTHER, "ollama:x", true), "ollama x  operator");
+    CHECK_STR(t.e.list[0].base_url, "http://house:11434");
+    give(&t, ME, "llm_openai", "{\"base_url\":\"http://mine/v1\"}");
+    CHECK_STR(asked(&t, ME, "openai:x", true), "openai x  user");
+    CHECK_STR(t.e.list[0].base_url, "http://mine/v1");
+    /* An entry without its address must not become the house's server. */
+    give(&t, ME, "llm_ollama", "{\"api_key\":\"k\"}");
+    CHECK_FAILS(resolve(&t, ME, "ollama:x", true), &t.f.err, ERR_FORBIDDEN);
+    CHECK(strstr(t.f.err.msg, "base_url") != NULL);
+    give(&t, ME, "llm_openai", "{\"preferred_model\":\"x\"}");
+    CHECK_FAILS(resolve(&t, ME, "openai:x", true), &t.f.err, ERR_FORBIDDEN);
+}
+
 /* A user's key that cannot be used is an error of its own: nobody else pays instead. */
 BOTH_BACKENDS(a_key_that_does_not_decrypt_is_not_replaced) {
     struct till t cleanup(till_close) = {0};

@@ -211,6 +211,9 @@ struct fake_model {
     struct map effects; /* idempotency key -> number of calls */
 };
 
+/* models.c: a list of models, under the conditions that `how` names; empty: the usual ones. */
+may_yield void fake_models(struct http_request *r, const struct fake_wire *wire, struct str how,
+                           struct str key);
 /* The whole of POST <wire->path>. */
 may_yield void fake_serve(struct fake_model *m, const struct fake_wire *wire,
                           struct http_request *r);

@@ -23,6 +23,10 @@ static const char usage[] =
     "  --scenes FILE     what to do when a message has a phrase: lines \"=== phrase\", each with\n"
     "                    directives behind it\n"
     "\n"
+    "GET /v1/models and GET /api/tags list models; under a base URL that ends in /lists/HOW "
+    "(models.c)\n"
+    "as one may meet them.\n"
+    "\n"
     "GET /requests?last=N shows what arrived, DELETE /requests forgets it; POST /effect counts by\n"
     "Idempotency-Key, GET /effects shows the counts. The model names bench-N and bench-N-Pms give\n"
     "N tokens at once, or one every P ms.\n";
@@ -86,17 +90,35 @@ static void serve_effects(struct fake_model *m, struct http_request *r) {
     (void)fake_respond(r, 200, "application/json", strbuf_str(&out), -1);
 }
 
-static void serve_models(const struct fake_wire *wire, struct http_request *r) {
-    static const char *const names[] = {"fake-1", "fake-mini"};
-    struct strbuf out cleanup(strbuf_done) = STRBUF(64 * 1024);
-    wire->models(&out, names, ARRAY_LEN(names));
-    (void)fake_respond(r, 200, "application/json", strbuf_str(&out), -1);
+/* "/lists/<how>" may stand before everything. */
+static struct str cut_how(struct str *path) {
+    static const struct str prefix = {"/lists/", 7};
+    if (!str_starts(*path, prefix)) {
+        return STR_EMPTY;
+    }
+    struct str rest = str_skip(*path, prefix.n), how = rest;
+    how = str_cut(&rest, '/');
+    *path = str_skip(*path, prefix.n + how.n);
+    return how;
+}
+
+static bool serve_models(struct fake_model *m, struct http_request *r, struct str path,
+                         struct str how) {
+    const struct fake_wire *wire = str_eq(path, STR("/api/tags"))          ? &fake_ollama
+                                   : !str_eq(path, STR("/v1/models"))      ? NULL
+                                   : http_header(r, "anthropic-version").n ? &fake_anthropic
+                                                                           : &fake_openai;
+    if (wire) {
+        fake_entry_status(fake_log_add(m->log, r, STR_EMPTY), 200);
+        fake_models(r, wire, how, str_z(m->key ? m->key : ""));
+    }
+    return wire != NULL;
 }
 
 static void handle(struct http_request *r, void *context) {
     static const struct fake_wire *const wires[] = {&fake_anthropic, &fake_openai, &fake_ollama};
     struct fake_model *m = context;
-    struct str path = http_path(r);
+    struct str path = http_path(r), how = cut_how(&path);
     bool post = str_eq(http_method(r), STR("POST"));
     for (size_t i = 0; i < ARRAY_LEN(wires); i++) {
         if (post && str_eq(path, str_z(wires[i]->path))) {
@@ -104,11 +126,10 @@ static void handle(struct http_request *r, void *context) {
             return;
         }
     }
-    if (str_eq(path, STR("/v1/models"))) {
-        serve_models(http_header(r, "anthropic-version").n ? &fake_anthropic : &fake_openai, r);
-    } else if (str_eq(path, STR("/api/tags"))) {
-        serve_models(&fake_ollama, r);
-    } else if (str_eq(path, STR("/requests"))) {
+    if (!post && serve_models(m, r, path, how)) {
+        return;
+    }
+    if (str_eq(path, STR("/requests"))) {
         serve_requests(m, r);
     } else if (post && str_eq(path, STR("/effect"))) {
         serve_effect(m, r);

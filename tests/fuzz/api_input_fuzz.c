@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     json_t *tree = NULL;
     struct err err;
     feed_reply(text);
-    if (!json_input_is_small(text, 10000) || json_read(text, &tree, &err) < 0) {
+    if (!json_is_small(text, 10000) || json_read(text, &tree, &err) < 0) {
         return 0;
     }
     read_content(tree);

@@ -166,11 +166,11 @@ TEST(a_bad_submission_is_refused) {
 }
 
 TEST(values_are_counted_outside_strings) {
-    CHECK(json_input_is_small(STR("[1,2,3]"), 4));
-    CHECK(!json_input_is_small(STR("[1,2,3]"), 3));
-    CHECK(json_input_is_small(STR("\"[,,,\\\",,,{{\""), 1));
-    CHECK(!json_input_is_small(STR("[[[["), 4));
-    CHECK(json_input_is_small(STR(""), 1));
+    CHECK(json_is_small(STR("[1,2,3]"), 4));
+    CHECK(!json_is_small(STR("[1,2,3]"), 3));
+    CHECK(json_is_small(STR("\"[,,,\\\",,,{{\""), 1));
+    CHECK(!json_is_small(STR("[[[["), 4));
+    CHECK(json_is_small(STR(""), 1));
 }
 
 TEST_FIBER(large_json_is_parsed_elsewhere) {

@@ -65,3 +65,29 @@ int user_profiles_put(struct user_profiles *p, struct str user_id, struct user_p
     (void)p, (void)user_id, (void)profile;
     return NOT_PLAYED;
 }
+
+int llm_key_check_address(const json_t *object, const char *prefix, bool any_url, struct err *err) {
+    (void)object, (void)prefix, (void)any_url;
+    return NOT_PLAYED;
+}
+
+int llm_list_models(const struct llm_endpoint *endpoint, struct arena *arena,
+                    struct llm_listed **ret, size_t *ret_n, struct err *err) {
+    (void)endpoint, (void)arena, (void)ret, (void)ret_n;
+    return NOT_PLAYED;
+}
+
+const struct llm_provider *llm_provider_find(struct str name) {
+    (void)name;
+    return NULL;
+}
+
+const char *llm_provider_default_model(const struct llm_provider *p) {
+    (void)p;
+    return "played";
+}
+
+struct str endpoints_base_url(const struct profile *profile, const struct llm_provider *p) {
+    (void)profile, (void)p;
+    return STR_EMPTY;
+}
