@@ -116,5 +116,6 @@ int handle_profile_put(struct call *c, struct err *err) {
         user_profiles_put(c->gateway->user_profiles, c->principal.user_id, &p, err) < 0) {
         return -(int)err->code;
     }
+    feed_settings(c->gateway->feed, c->principal.user_id, FEED_PROFILE);
     return respond(c, &p, err);
 }

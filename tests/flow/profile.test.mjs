@@ -101,6 +101,15 @@ eachBackend('who the user is', (start, backend) => {
     assert.doesNotMatch((await prompt(g)).all, /Ann|Their name|Kiritimati/);
   });
 
+  test('the user\'s other clients are told that it changed', async () => {
+    const ws = await g.socket({ headers: ann.headers });
+    ws.send({ type: 'watch', ref: 'w' });
+    await ws.next((f) => f.ref === 'w' && f.type === 'ok');
+    assert.equal((await ann.put({ name: 'Told' })).status, 200);
+    await ws.next((f) => f.type === 'changed' && f.what === 'settings' && f.name === 'profile', 'the change');
+    await ws.close();
+  });
+
   test('what is wrong is refused, by its name, and changes nothing', async () => {
     assert.equal((await ann.put({ name: 'Before' })).status, 200);
     const zones = ['Mars/Olympus', '../../etc/passwd', '/etc/localtime', 'Europe', 'zone.tab', 'posixrules\n', ':UTC', 'Europe/Vienna/', 'x'.repeat(5000)];
