@@ -8,6 +8,15 @@ export interface Me {
   via: 'key' | 'cookie' | 'open';
   allow_operator_llm: boolean;
   name?: string | null;
+  setup?: {
+    configured: boolean; // a model would answer
+    model: string | null;
+    key_owner: 'user' | 'operator' | null;
+    problem: string | null;
+    profile: boolean; // they said who they are
+    mcp_servers: number;
+    mcp_config: string | null;
+  };
 }
 
 export interface Model {
@@ -52,6 +61,30 @@ export interface StoredMessage {
   tool_call_id?: string;
   name?: string;
   is_error?: boolean;
+}
+
+export interface ThreadPage extends Thread {
+  messages: StoredMessage[];
+  has_more: boolean;
+}
+
+export interface Notification {
+  id: string;
+  from_agent: string | null;
+  message: string;
+  priority: string;
+  created_at: string;
+  read_at: string | null;
+}
+
+export interface SearchHit {
+  thread_id: string;
+  title: string | null;
+  message_id: string;
+  seq: number;
+  role: 'user' | 'assistant';
+  created_at: string;
+  snippet: { text: string; match: boolean }[];
 }
 
 /** A question of a turn: an AG-UI interrupt (docs/api.md, Questions). */

@@ -66,8 +66,9 @@ export interface TurnView {
   state: 'sending' | 'unsent' | TurnState; // 'unsent': waits for the connection
   user?: UserMessage; // none: it goes on with answers of the turn before
   items: Item[];
-  interrupts: Interrupt[]; // open questions that belong to no call shown; or all of them, by id
+  interrupts: Interrupt[]; // all open questions; those about a call stand at its item, too
   error?: { code: string; message: string };
+  refused?: boolean; // failed, as the gateway did not take the message: `retry` sends it again
   model?: string;
 }
 
@@ -88,6 +89,8 @@ export interface Conversation {
   edit(turn: TurnView, draft: Draft, options?: { model?: string }): Promise<string>;
   regenerate(turn: TurnView, options?: { model?: string }): Promise<string>;
   stop(): Promise<void>;
+  /** Sends again what was refused or waits for the connection; in this thread, once. */
+  retry(turn: TurnView): Promise<void>;
   /** Drops what waits to be sent. */
   discard(turn: TurnView): void;
   answer(interrupt: Interrupt, answer: Answer): Promise<void>;

@@ -29,6 +29,15 @@ export const en = {
     tooLong: 'Adjutant took too long to answer. Try again.',
     unknown: (status: number) => `Adjutant answered with an error (${status}).`,
   },
+  live: {
+    lost: 'The connection was lost.',
+    blocked:
+      'Adjutant answers, but something between here and there (a proxy, a firewall) blocks ' +
+      'WebSockets.',
+    busy: 'Too many answers are being written at once. Wait for one to finish.',
+    notFound: 'This conversation does not exist, or it was deleted.',
+    notSent: 'This message was not sent.',
+  },
 };
 
 export type Text = typeof en;
