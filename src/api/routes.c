@@ -94,8 +94,8 @@ static const struct route table[] = {
      .tag = "account", .summary = "The models that a provider has now, to choose from",
      .request = "Discovery", .response = "DiscoveredModels", .status = 200},
     {"GET", "/api/usage", TO(usage), USER, .tag = "account",
-     .summary = "Tokens per provider, model and owner of the key", .query = "from to",
-     .response = "Usage", .status = 200},
+     .summary = "Tokens per provider, model and owner of the key, or per day",
+     .query = "from to by tz", .response = "Usage", .status = 200},
 
     {"GET", "/api/keys", TO(key_list), USER, .tag = "account", .summary = "One's own keys",
      .query = "limit cursor", .response = "KeyList", .status = 200},

@@ -65,3 +65,20 @@ void time_zone_local(struct str zone, time_t t, struct tm *ret) {
     tzset();
     mem_free(saved);
 }
+
+static int seconds_of_day(const struct tm *tm) {
+    return (tm->tm_hour * 60 + tm->tm_min) * 60 + tm->tm_sec;
+}
+
+/* The clock may have been changed between midnight and t, or at midnight itself. */
+time_t time_zone_day_start(struct str zone, time_t t) {
+    enum { DAY_S = 24 * 3600 };
+    struct tm there, found;
+    time_zone_local(zone, t, &there);
+    time_t start = t - seconds_of_day(&there);
+    time_zone_local(zone, start, &found);
+    bool same_day = found.tm_mday == there.tm_mday;
+    start += (same_day ? 0 : DAY_S) - seconds_of_day(&found);
+    time_zone_local(zone, start - 1, &found);
+    return found.tm_mday == there.tm_mday ? start - 1 - seconds_of_day(&found) : start;
+}

@@ -17,3 +17,6 @@ void time_zone_start(void);
 bool time_zone_exists(struct str zone);
 /* zone: one that exists; empty: the process's own. */
 void time_zone_local(struct str zone, time_t t, struct tm *ret);
+/* The first second of the day there that t lies in; days are 23 to 25 hours long, and need not
+ * begin at midnight. */
+time_t time_zone_day_start(struct str zone, time_t t);

@@ -18,13 +18,27 @@ void usage_add(struct db_tx *tx, const struct usage_record *r) {
               db_int(u->reasoning_tokens), db_int(u->cost_microusd));
 }
 
+#define AMOUNTS                                                                                    \
+    "COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(cached_input_tokens), "                  \
+    "SUM(cache_write_tokens), SUM(reasoning_tokens), SUM(cost_microusd) FROM usage "               \
+    "WHERE user_id = $1 AND created_at >= $2 AND created_at < $3 "
 static const struct db_sql sql_sum =
     DB_SQL("usage_sum",
-           "SELECT provider, model, key_owner, COUNT(*), SUM(input_tokens), SUM(output_tokens), "
-           "SUM(cached_input_tokens), SUM(cache_write_tokens), SUM(reasoning_tokens), "
-           "SUM(cost_microusd) FROM usage WHERE user_id = $1 AND created_at >= $2 AND "
-           "created_at < $3 GROUP BY provider, model, key_owner "
+           "SELECT provider, model, key_owner, " AMOUNTS "GROUP BY provider, model, key_owner "
            "ORDER BY provider, model, key_owner");
+
+static struct usage_row amounts_at(const struct db_tx *tx, size_t q, size_t row, size_t first) {
+    return (struct usage_row){.provider = STR_EMPTY,
+                              .model = STR_EMPTY,
+                              .key_owner = STR_EMPTY,
+                              .calls = db_get_int(tx, q, row, first),
+                              .input_tokens = db_get_int(tx, q, row, first + 1),
+                              .output_tokens = db_get_int(tx, q, row, first + 2),
+                              .cached_input_tokens = db_get_int(tx, q, row, first + 3),
+                              .cache_write_tokens = db_get_int(tx, q, row, first + 4),
+                              .reasoning_tokens = db_get_int(tx, q, row, first + 5),
+                              .cost_microusd = db_get_int(tx, q, row, first + 6)};
+}
 
 int usage_sum(struct db *db, struct str user_id, int64_t from_us, int64_t to_us,
               struct arena *arena, struct usage_row **ret, size_t *ret_n, struct err *err) {
@@ -36,18 +50,34 @@ int usage_sum(struct db *db, struct str user_id, int64_t from_us, int64_t to_us,
     size_t n = db_rows(tx, q);
     struct usage_row *rows = arena_alloc(arena, n * sizeof *rows);
     for (size_t i = 0; i < n; i++) {
-        rows[i] = (struct usage_row){.provider = row_text(arena, tx, q, i, 0),
-                                     .model = row_text(arena, tx, q, i, 1),
-                                     .key_owner = row_text(arena, tx, q, i, 2),
-                                     .calls = db_get_int(tx, q, i, 3),
-                                     .input_tokens = db_get_int(tx, q, i, 4),
-                                     .output_tokens = db_get_int(tx, q, i, 5),
-                                     .cached_input_tokens = db_get_int(tx, q, i, 6),
-                                     .cache_write_tokens = db_get_int(tx, q, i, 7),
-                                     .reasoning_tokens = db_get_int(tx, q, i, 8),
-                                     .cost_microusd = db_get_int(tx, q, i, 9)};
+        rows[i] = amounts_at(tx, q, i, 3);
+        rows[i].provider = row_text(arena, tx, q, i, 0);
+        rows[i].model = row_text(arena, tx, q, i, 1);
+        rows[i].key_owner = row_text(arena, tx, q, i, 2);
     }
     *ret = rows;
     *ret_n = n;
+    return 0;
+}
+
+static const struct db_sql sql_sum_span = DB_SQL("usage_sum_span", "SELECT " AMOUNTS);
+
+int usage_sum_spans(struct db *db, struct str user_id, const int64_t *bounds_us, size_t n,
+                    struct usage_row *ret, struct err *err) {
+    for (size_t done = 0; done < n;) {
+        struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_READ);
+        size_t some = MIN(n - done, (size_t)DB_MAX_STATEMENTS);
+        for (size_t i = done; i < done + some; i++) {
+            db_tx_add(tx, &sql_sum_span, db_text(user_id), db_time(bounds_us[i]),
+                      db_time(bounds_us[i + 1]));
+        }
+        if (db_tx_run(tx, err) < 0) {
+            return -(int)err->code;
+        }
+        for (size_t i = 0; i < some; i++) {
+            ret[done + i] = amounts_at(tx, i, 0, 0);
+        }
+        done += some;
+    }
     return 0;
 }

@@ -24,6 +24,10 @@ struct usage_row {
     int64_t calls, input_tokens, output_tokens, cached_input_tokens, cache_write_tokens,
         reasoning_tokens, cost_microusd;
 };
+/* Sums over [bounds_us[i], bounds_us[i + 1]) for each i below n, whatever the model; provider,
+ * model and key_owner stay empty. */
+may_yield int usage_sum_spans(struct db *db, struct str user_id, const int64_t *bounds_us, size_t n,
+                              struct usage_row *ret, struct err *err) must_check;
 /* Sums per provider, model and key owner over [from_us, to_us). */
 may_yield int usage_sum(struct db *db, struct str user_id, int64_t from_us, int64_t to_us,
                         struct arena *arena, struct usage_row **ret, size_t *ret_n, struct err *err)

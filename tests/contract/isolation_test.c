@@ -370,6 +370,10 @@ static void read_as_other(struct fixture *f) {
                 ERR_NOT_FOUND);
     CHECK_OK(thread_checkpoints(f->db, OTHER, STR("t"), 9, &f->arena, &checkpoints, &n, err), err);
     CHECK_INT(n, 0);
+    struct usage_row sum = {.calls = 1};
+    int64_t bounds_us[] = {0, clock_now_us() + 1};
+    CHECK_OK(usage_sum_spans(f->db, OTHER, bounds_us, 1, &sum, err), err);
+    CHECK_INT(sum.calls, 0);
     CHECK_OK(usage_sum(f->db, OTHER, 0, clock_now_us() + 1, &f->arena, &usage, &n, err), err);
     CHECK_INT(n, 0);
 }

@@ -95,6 +95,13 @@ eachBackend('threads', (start) => {
     const t = (await g.get(`/api/threads/${one.thread_id}`)).json;
     assert.deepEqual([t.total_input_tokens, t.total_output_tokens, t.model_provider], [one.usage.input_tokens, one.usage.output_tokens, 'anthropic']);
     assert.deepEqual((await g.get('/api/usage?from=2001-01-01T00:00:00Z&to=2002-01-01T00:00:00Z')).json.usage, []);
+    const byDay = (await g.get('/api/usage?by=day&tz=Pacific/Auckland')).json;
+    assert.equal(byDay.tz, 'Pacific/Auckland');
+    assert.ok(byDay.usage.length === 31 || byDay.usage.length === 32, `${byDay.usage.length}`);
+    assert.deepEqual(byDay.usage.map((d) => d.date), byDay.usage.map((d) => d.date).sort());
+    const sum = (name) => byDay.usage.reduce((n, d) => n + d[name], 0);
+    assert.deepEqual([sum('calls'), sum('input_tokens'), sum('output_tokens')], [usage[0].calls, usage[0].input_tokens, usage[0].output_tokens]);
+    assert.equal((await g.get('/api/usage?by=day&from=2001-01-01T00:00:00Z&to=2001-09-01T00:00:00Z')).json.usage.length, 243);
   });
 
   test('rows of a turn do not grow with the thread', async () => {

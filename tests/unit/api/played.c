@@ -310,6 +310,15 @@ int search_messages(struct db *db, struct str user_id, struct str text,
     return 0;
 }
 
+int usage_sum_spans(struct db *db, struct str user_id, const int64_t *bounds_us, size_t n,
+                    struct usage_row *ret, struct err *err) {
+    (void)db, (void)user_id;
+    for (size_t i = 0; i < n; i++) { /* a call an hour */
+        ret[i] = (struct usage_row){.calls = (bounds_us[i + 1] - bounds_us[i]) / 3600000000};
+    }
+    return played.fails.code ? fail(err) : 0;
+}
+
 int usage_sum(struct db *db, struct str user_id, int64_t from_us, int64_t to_us,
               struct arena *arena, struct usage_row **ret, size_t *ret_n, struct err *err) {
     (void)db, (void)user_id, (void)from_us, (void)to_us;

@@ -302,6 +302,9 @@ TEST_FIBER(numbers_in_the_address_are_checked) {
         "/api/threads?archived=2",
         "/api/threads?cursor=%ff",
         "/api/usage?from=yesterday",
+        "/api/usage?by=week",
+        "/api/usage?by=day&tz=Mars/Olympus",
+        "/api/usage?by=day&from=2020-01-01T00:00:00Z",
         "/api/usage?from=2030-01-01T00:00:00Z&to=2020-01-01T00:00:00Z",
         "/api/turns/t1/events?since=-1",
     };
@@ -359,5 +362,38 @@ TEST_FIBER(a_build_without_the_web_app_says_so) {
     wire_response_done(&r);
     CHECK_INT(played_get("/static/index.html", &r), 404);
     wire_response_done(&r);
+    played_stop();
+}
+
+TEST_FIBER(usage_by_day_has_the_days_of_the_zone) {
+    static const struct {
+        const char *query, *date;
+        int64_t n, first, second, last;
+    } cases[] = {
+        /* summer time begins on the 29th, and the day has 23 hours */
+        {"from=2026-03-28T11:00:00Z&to=2026-03-30T10:00:00Z&tz=Europe/Vienna", "2026-03-28", 3, 12,
+         23, 12},
+        {"from=2026-03-28T11:00:00Z&to=2026-03-30T10:00:00Z", "2026-03-28", 3, 13, 24, 10},
+        {"from=2026-03-28T00:00:00Z&to=2026-03-29T00:00:00Z&tz=America/New_York", "2026-03-27", 2,
+         4, 20, 20},
+    };
+    REQUIRE(played_start());
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct wire_response r;
+        struct err err;
+        char path[200];
+        json_auto_t *tree = NULL;
+        snprintf(path, sizeof path, "/api/usage?by=day&%s", cases[i].query);
+        REQUIRE(CHECK_INT(played_get(path, &r), 200));
+        REQUIRE_OK(json_read(strbuf_str(&r.body), &tree, &err), &err);
+        const json_t *days = json_object_get(tree, "usage");
+        size_t n = json_array_size(days);
+        CHECK_INT(n, cases[i].n);
+        CHECK_STR(json_str(json_array_get(days, 0), "date"), cases[i].date);
+        CHECK_INT(json_int(json_array_get(days, 0), "calls", 0), cases[i].first);
+        CHECK_INT(json_int(json_array_get(days, 1), "calls", 0), cases[i].second);
+        CHECK_INT(json_int(json_array_get(days, n - 1), "calls", 0), cases[i].last);
+        wire_response_done(&r);
+    }
     played_stop();
 }

@@ -60,3 +60,35 @@ TEST(a_zone_that_the_environment_names_is_kept_at_the_start) {
     time_zone_start();
     CHECK(getenv("TZ") != NULL);
 }
+
+/* Each day of some years begins where its date is seen first, and the days join. */
+static void check_days(const char *zone, time_t from, int n) {
+    struct str name = str_z(zone);
+    time_t start = time_zone_day_start(name, from);
+    for (int i = 0; i < n; i++) {
+        struct tm first, before, last;
+        time_t next = time_zone_day_start(name, start + 36 * 3600);
+        time_zone_local(name, start, &first);
+        time_zone_local(name, start - 1, &before);
+        time_zone_local(name, next - 1, &last);
+        bool ok = first.tm_mday != before.tm_mday && last.tm_mday == first.tm_mday &&
+                  next - start >= 23 * 3600 && next - start <= 25 * 3600;
+        if (!CHECK(ok)) {
+            printf("%s %d-%02d-%02d\n", zone, first.tm_year + 1900, first.tm_mon + 1,
+                   first.tm_mday);
+        }
+        start = next;
+    }
+}
+
+TEST(days_begin_where_their_date_is_seen_first) {
+    const time_t y2024 = 1704067200 + 12345;
+    CHECK_INT(time_zone_day_start(STR("UTC"), 1782043200 + 5), 1782000000);
+    CHECK_INT(time_zone_day_start(STR("Europe/Vienna"), 1782043200), 1782000000 - 7200);
+    CHECK_INT(time_zone_day_start(STR("Asia/Kathmandu"), 1782043200), 1782000000 - 20700);
+    check_days("Europe/Vienna", y2024, 800);
+    check_days("America/Havana", y2024, 800); /* the clock changes at midnight */
+    check_days("Asia/Beirut", y2024, 800);
+    check_days("Australia/Lord_Howe", y2024, 800); /* half an hour */
+    check_days("Atlantic/Azores", y2024, 800);
+}
