@@ -108,6 +108,36 @@ static int read_queued(struct call *c, const struct thread_row *t, struct strbuf
     return 0;
 }
 
+/* ---- how turns ended ---- */
+
+static int read_ends(struct call *c, const struct asked *a, const struct page *p,
+                     struct strbuf *out, struct err *err) {
+    struct transcript_end *ends;
+    size_t n = 0;
+    if (p->n > 0 &&
+        transcript_ends(c->gateway->db, c->principal.user_id, a->thread_id, p->items[p->n - 1].seq,
+                        p->items[0].seq, &c->arena, &ends, &n, err) < 0) {
+        return -(int)err->code;
+    }
+    struct jsonw w = jsonw_begin(out);
+    jsonw_array(&w);
+    for (size_t i = 0; i < n; i++) {
+        jsonw_object(&w);
+        jsonw_kstr(&w, "id", ends[i].turn_id);
+        jsonw_kstr(&w, "state", ends[i].state);
+        if (ends[i].error.n) {
+            jsonw_key(&w, "error");
+            jsonw_object(&w);
+            jsonw_kstr(&w, "code", ends[i].error_code);
+            jsonw_kstr(&w, "message", ends[i].error);
+            jsonw_end_object(&w);
+        }
+        jsonw_end_object(&w);
+    }
+    jsonw_end_array(&w);
+    return 0;
+}
+
 /* ---- the thread ---- */
 
 static int read_images(struct call *c, bool *ret_link, struct err *err) {
@@ -124,6 +154,7 @@ static int read_images(struct call *c, bool *ret_link, struct err *err) {
 int handle_thread_get(struct call *c, struct err *err) {
     struct strbuf out cleanup(strbuf_done) = STRBUF(CALL_MAX_REPLY_BYTES);
     struct strbuf queued cleanup(strbuf_done) = STRBUF(CALL_MAX_REPLY_BYTES);
+    struct strbuf ends cleanup(strbuf_done) = STRBUF(CALL_MAX_REPLY_BYTES);
     struct page *page = arena_alloc(&c->arena, sizeof *page);
     struct asked a = {.limit = LIMIT_DEFAULT};
     struct thread_row t;
@@ -134,7 +165,8 @@ int handle_thread_get(struct call *c, struct err *err) {
         call_query_int(c, "limit", 1, LIMIT_MAX, &a.limit, err) < 0 ||
         read_images(c, &a.link_images, err) < 0 ||
         thread_get(c->gateway->db, c->principal.user_id, a.thread_id, &c->arena, &t, err) < 0 ||
-        read_queued(c, &t, &queued, err) < 0 || read_page(c, &a, page, err) < 0) {
+        read_queued(c, &t, &queued, err) < 0 || read_page(c, &a, page, err) < 0 ||
+        read_ends(c, &a, page, &ends, err) < 0) {
         return -(int)err->code;
     }
     struct jsonw w = jsonw_begin(&out);
@@ -147,6 +179,7 @@ int handle_thread_get(struct call *c, struct err *err) {
     jsonw_end_array(&w);
     jsonw_kbool(&w, "has_more", page->has_more);
     jsonw_kraw(&w, "queued", strbuf_str(&queued));
+    jsonw_kraw(&w, "ends", strbuf_str(&ends));
     jsonw_end_object(&w);
     return call_respond(c, 200, &out, err);
 }

@@ -169,13 +169,30 @@ void event_tool_end(struct strbuf *out, struct str call_id) {
     jsonw_end_object(&w);
 }
 
+/* AG-UI has no word for a failed call: that stands in the metadata, as what the content is. */
+static void write_result_metadata(struct jsonw *w, const struct event_result *result) {
+    if (!result->is_error && !result->is_blocks) {
+        return;
+    }
+    jsonw_key(w, "metadata");
+    jsonw_object(w);
+    if (result->is_error) {
+        jsonw_kbool(w, "isError", true);
+    }
+    if (result->is_blocks) {
+        jsonw_kbool(w, "blocks", true);
+    }
+    jsonw_end_object(w);
+}
+
 void event_tool_result(struct strbuf *out, struct str message_id, struct str call_id,
-                       struct str content) {
+                       const struct event_result *result) {
     struct jsonw w = begin(out, "TOOL_CALL_RESULT");
     jsonw_kstr(&w, "messageId", message_id);
     jsonw_kstr(&w, "toolCallId", call_id);
-    jsonw_kstr(&w, "content", content);
+    jsonw_kstr(&w, "content", result->content);
     jsonw_kstrz(&w, "role", "tool");
+    write_result_metadata(&w, result);
     jsonw_end_object(&w);
 }
 

@@ -34,8 +34,13 @@ void event_tool_start(struct strbuf *out, struct str call_id, struct str name,
                       struct str parent_message_id);
 void event_tool_args(struct strbuf *out, struct str call_id, struct str delta);
 void event_tool_end(struct strbuf *out, struct str call_id);
+struct event_result {
+    struct str content;
+    bool is_blocks; /* content is the JSON of an array of blocks */
+    bool is_error;
+};
 void event_tool_result(struct strbuf *out, struct str message_id, struct str call_id,
-                       struct str content);
+                       const struct event_result *result);
 /* messages_json: a JSON array of AG-UI messages. */
 void event_messages_snapshot(struct strbuf *out, struct str messages_json);
 void event_custom(struct strbuf *out, struct str name, struct str value_json);

@@ -53,6 +53,8 @@ static void apply_outcome(struct turn *t, struct pending_call *c, struct str out
     } else {
         c->outcome = outcome;
         c->content = text_of(t, json_object_get(tree, "content"));
+        c->is_blocks = json_is_array(json_object_get(tree, "content"));
+        c->is_error = json_bool(tree, "is_error", false);
         c->effect_state = "done";
         c->finished = true;
     }

@@ -34,6 +34,7 @@ struct pending_call {
     bool answered;            /* its result stands in the thread already */
     const char *effect_state; /* "done", "failed", "unknown" once finished */
     struct str content;       /* what the user sees */
+    bool is_blocks, is_error; /* what content is */
     struct str outcome;       /* the canonical tool message */
 
     enum call_question question; /* the turn ends with it */

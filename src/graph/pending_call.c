@@ -121,6 +121,8 @@ void pending_call_finish(struct turn *t, struct pending_call *c, struct str cont
     jsonw_kbool(&w, "is_error", is_error);
     jsonw_end_object(&w);
     c->content = content;
+    c->is_blocks = is_blocks;
+    c->is_error = is_error;
     c->outcome = arena_str(&t->arena, strbuf_str(&out));
     c->effect_state = effect_state;
     c->finished = true;
@@ -164,7 +166,8 @@ void pending_calls_note_outcomes(struct turn *t) {
             t->changes.outcomes[t->changes.n_outcomes++] = (struct turn_effect){
                 .call_id = c->key, .state = str_z(c->effect_state), .outcome = c->outcome};
         }
-        event_tool_result(turn_event(t), result_id(t, c), c->id, c->content);
+        event_tool_result(turn_event(t), result_id(t, c), c->id,
+                          &(struct event_result){c->content, c->is_blocks, c->is_error});
         turn_emit(t);
     }
 }

@@ -67,6 +67,35 @@ int transcript_queued(struct db *db, struct str user_id, struct str thread_id,
     return 0;
 }
 
+/* By their ids alone: a fork has messages of turns that ran in the thread it comes from. */
+static const struct db_sql sql_ends =
+    DB_SQL("transcript_ends",
+           "SELECT id, state, error_code, error FROM turns WHERE user_id = $1 "
+           "AND id IN (SELECT turn_id FROM messages WHERE user_id = $1 AND thread_id = $2 "
+           "AND seq BETWEEN $3 AND $4) AND state IN ('failed', 'cancelled')");
+
+int transcript_ends(struct db *db, struct str user_id, struct str thread_id, int64_t first_seq,
+                    int64_t last_seq, struct arena *arena, struct transcript_end **ret,
+                    size_t *ret_n, struct err *err) {
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_READ);
+    size_t q = db_tx_add(tx, &sql_ends, db_text(user_id), db_text(thread_id), db_int(first_seq),
+                         db_int(last_seq));
+    if (db_tx_run(tx, err) < 0) {
+        return -(int)err->code;
+    }
+    size_t n = db_rows(tx, q);
+    struct transcript_end *ends = arena_alloc(arena, n * sizeof *ends);
+    for (size_t i = 0; i < n; i++) {
+        ends[i] = (struct transcript_end){.turn_id = row_text(arena, tx, q, i, 0),
+                                          .state = row_text(arena, tx, q, i, 1),
+                                          .error_code = row_text(arena, tx, q, i, 2),
+                                          .error = row_text(arena, tx, q, i, 3)};
+    }
+    *ret = ends;
+    *ret_n = n;
+    return 0;
+}
+
 static const struct db_sql sql_message =
     DB_SQL("transcript_message", "SELECT content FROM messages WHERE user_id = $1 "
                                  "AND thread_id = $2 AND id = $3 LIMIT 1");

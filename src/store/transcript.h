@@ -23,6 +23,16 @@ may_yield int transcript_queued(struct db *db, struct str user_id, struct str th
                                 struct thread_message **ret, size_t *ret_n, struct err *err)
     must_check;
 
+/* How turns ended that did not end well, of those with messages from first_seq to last_seq. */
+struct transcript_end {
+    struct str turn_id, state, error_code,
+        error; /* failed or cancelled; the latter without words */
+};
+may_yield int transcript_ends(struct db *db, struct str user_id, struct str thread_id,
+                              int64_t first_seq, int64_t last_seq, struct arena *arena,
+                              struct transcript_end **ret, size_t *ret_n, struct err *err)
+    must_check;
+
 /* The canonical JSON of one message of the thread, stored or queued. ERR_NOT_FOUND. */
 may_yield int transcript_message(struct db *db, struct str user_id, struct str thread_id,
                                  struct str message_id, struct arena *arena, struct str *ret,

@@ -362,9 +362,12 @@ static void read_as_other(struct fixture *f) {
     CHECK_OK(thread_messages(f->db, OTHER, STR("t"), 0, 9, &f->arena, &shown, &n, err), err);
     CHECK_INT(n, 0);
     struct transcript_piece piece = {.max_messages = 9, .max_bytes = 9999};
+    struct transcript_end *ends;
     CHECK_OK(transcript_read(f->db, OTHER, STR("t"), &piece, &f->arena, &shown, &n, err), err);
     CHECK_INT(n, 0);
     CHECK_OK(transcript_queued(f->db, OTHER, STR("t"), 0, 9, &f->arena, &shown, &n, err), err);
+    CHECK_INT(n, 0);
+    CHECK_OK(transcript_ends(f->db, OTHER, STR("t"), 0, 99, &f->arena, &ends, &n, err), err);
     CHECK_INT(n, 0);
     CHECK_FAILS(transcript_message(f->db, OTHER, STR("t"), STR("m-r1"), &f->arena, &next, err), err,
                 ERR_NOT_FOUND);

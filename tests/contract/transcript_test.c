@@ -87,3 +87,35 @@ BOTH_BACKENDS(what_waits_can_be_read) {
     CHECK_FAILS(transcript_message(f.db, ME, STR("t"), STR("m-elsewhere"), &f.arena, &json, &f.err),
                 &f.err, ERR_NOT_FOUND);
 }
+
+/* Marks a turn of the fixture as ended in this way. */
+static bool end_badly(struct fixture *f, const char *id, const char *state, const char *error) {
+    static const struct db_sql sql =
+        DB_SQL("test_end_badly", "UPDATE turns SET state = $2, error_code = 'limit', error = $3 "
+                                 "WHERE user_id = 'me' AND id = $1");
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(f->db, ME, DB_WRITE);
+    db_tx_add(tx, &sql, db_text(str_z(id)), db_text(str_z(state)), db_text(str_z(error)));
+    return CHECK_OK(db_tx_run(tx, &f->err), &f->err);
+}
+
+BOTH_BACKENDS(how_turns_ended_is_told_where_it_was_not_well) {
+    struct fixture f cleanup(fixture_close) = {0};
+    struct transcript_end *ends;
+    size_t n;
+    REQUIRE(fixture_open(&f, backend));
+    REQUIRE(fill(&f));
+    REQUIRE_OK(transcript_ends(f.db, ME, STR("t"), 1, 99, &f.arena, &ends, &n, &f.err), &f.err);
+    CHECK_INT(n, 0);
+    REQUIRE(end_badly(&f, "r1", "failed", "too much"));
+    REQUIRE_OK(transcript_ends(f.db, ME, STR("t"), 1, 99, &f.arena, &ends, &n, &f.err), &f.err);
+    REQUIRE(n == 1);
+    CHECK_STR(ends[0].turn_id, "r1");
+    CHECK_STR(ends[0].state, "failed");
+    CHECK_STR(ends[0].error_code, "limit");
+    CHECK_STR(ends[0].error, "too much");
+    REQUIRE_OK(transcript_ends(f.db, ME, STR("t"), 1, 2, &f.arena, &ends, &n, &f.err), &f.err);
+    CHECK_INT(n, 0);
+    REQUIRE_OK(thread_fork(f.db, ME, STR("t"), STR("r1"), STR("fork"), &f.err), &f.err);
+    REQUIRE_OK(transcript_ends(f.db, ME, STR("fork"), 1, 99, &f.arena, &ends, &n, &f.err), &f.err);
+    CHECK_INT(n, 1);
+}

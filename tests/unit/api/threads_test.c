@@ -151,6 +151,19 @@ TEST_FIBER(what_waits_is_shown_with_the_thread) {
     played_stop();
 }
 
+TEST_FIBER(a_thread_tells_which_turns_did_not_end_well) {
+    REQUIRE(played_start());
+    played.thread = "t";
+    played.thread_messages = 1;
+    json_auto_t *thread = get("/api/threads/t", 200);
+    const json_t *end = json_array_get(json_object_get(thread, "ends"), 0);
+    CHECK_STR(json_str(end, "id"), "bad");
+    CHECK_STR(json_str(end, "state"), "failed");
+    CHECK_STR(json_str(json_object_get(end, "error"), "code"), "limit");
+    CHECK_STR(json_str(json_object_get(end, "error"), "message"), "no");
+    played_stop();
+}
+
 TEST_FIBER(a_thread_is_made_changed_and_deleted) {
     struct wire_response r;
     REQUIRE(played_start());

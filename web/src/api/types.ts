@@ -66,6 +66,8 @@ export interface StoredMessage {
 export interface ThreadPage extends Thread {
   messages: StoredMessage[];
   has_more: boolean;
+  queued: Pick<StoredMessage, 'id' | 'turn_id' | 'created_at' | 'content'>[];
+  ends: { id: string; state: 'failed' | 'cancelled'; error?: { code: string; message: string } }[];
 }
 
 export interface Notification {
