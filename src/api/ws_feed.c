@@ -8,7 +8,7 @@ enum {
     MAX_HELD_BYTES = 4096,
 };
 
-static const char ALL[] = "{\"type\":\"changed\",\"what\":\"all\"}\n";
+#define ALL "{\"type\":\"changed\",\"what\":\"all\"}\n"
 
 static bool may_be_told(const struct ws_session *s) {
     return ws_watch_is_current(s) && websocket_unsent(s->ws) <= ENOUGH_UNSENT_BYTES;
@@ -19,6 +19,9 @@ static void hold(struct ws_session *s, struct str json) {
     if (s->held.n == 0) {
         g->n_ws_held++;
         fiber_signal(&g->ws_look);
+    }
+    if (str_eq(strbuf_str(&s->held), STR(ALL))) {
+        return;
     }
     strbuf_add(&s->held, json);
     strbuf_addc(&s->held, '\n');

@@ -111,10 +111,10 @@ static void on_missed(struct feed *f, struct str text) {
 static void on_changed(struct feed *f, struct str sections) {
     while (sections.n) {
         struct str user_id = str_cut(&sections, '\n');
-        size_t end = str_find(sections, STR("\n\n"));
-        struct str lines = str_head(sections, end == SIZE_MAX ? sections.n : end + 1);
-        sections = str_skip(sections, lines.n + 1);
-        feed_hand_out(f, user_id, lines);
+        size_t end = str_starts(sections, STR("\n")) ? 0 : str_find(sections, STR("\n\n"));
+        size_t n = end == 0 ? 0 : end == SIZE_MAX ? sections.n : end + 1;
+        feed_hand_out(f, user_id, str_head(sections, n));
+        sections = str_skip(sections, n + 1);
     }
 }
 

@@ -3,10 +3,10 @@ import WebSocket from 'ws';
 
 export class Socket {
   /** The promise is rejected with {status} when the handshake is refused. */
-  static open(base, { headers = {}, path = '/ws', origin } = {}) {
+  static open(base, { headers = {}, path = '/ws', origin, deflate = true } = {}) {
     const url = new URL(path, base.replace(/^http/, 'ws'));
     const s = new Socket();
-    s.ws = new WebSocket(url, { headers, origin, perMessageDeflate: true });
+    s.ws = new WebSocket(url, { headers, origin, perMessageDeflate: deflate });
     s.frames = [];
     s.waiting = [];
     s.ws.on('message', (data) => { s.frames.push(JSON.parse(data.toString())); s.#wake(); });
