@@ -3,6 +3,13 @@
 
 const plural = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 
+const duration = (seconds: number): string => {
+  if (seconds < 10) return `${Math.max(seconds, 0.1).toFixed(1).replace(/\.0$/, '')} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return `${minutes} min ${Math.round(seconds % 60)} s`;
+};
+
 export const en = {
   app: {
     name: 'Adjutant',
@@ -438,6 +445,152 @@ export const en = {
       numbers: 'Numbers',
       numbersAbout: 'Since the gateway was started. /metrics has all of them, for Prometheus.',
       noNumbers: 'There are no numbers to show.',
+  chat: {
+    conversation: 'Conversation',
+    messages: 'Messages',
+    you: 'You',
+    assistant: 'Adjutant',
+    loading: 'Loading the conversation',
+    earlier: 'Show earlier messages',
+    missing: 'This conversation does not exist, or it is not yours.',
+    newChat: 'New conversation',
+    latest: 'Jump to latest',
+    news: 'New messages below',
+    working: 'Working',
+    answering: 'Adjutant is answering.',
+    answered: 'The answer is complete.',
+
+    // Markdown
+    code: 'Code',
+    codeIn: (language: string) => `Code: ${language}`,
+    table: 'Table',
+    taskDone: 'Done:',
+    taskOpen: 'To do:',
+    imageLink: (alt: string) => (alt ? `Image: ${alt}` : 'Image'),
+    showAll: 'Show all as plain text',
+    copyFailed: 'Could not copy',
+
+    // What can be done with a message
+    copyMessage: 'Copy message',
+    copyAnswer: 'Copy answer',
+    edit: 'Edit and send again',
+    editing: 'Edit your message',
+    regenerate: 'Answer again',
+    actions: 'Actions',
+    send: 'Send',
+    forks: 'Goes on in a new conversation; this one stays as it is.',
+    showMore: 'Show more',
+    showLess: 'Show less',
+    image: (n: number) => `Image ${n}`,
+    openImage: (n: number) => `Open image ${n}`,
+    remoteImage: 'Image on the web',
+    removeImage: (n: number) => `Remove image ${n}`,
+
+    // Where a turn stands
+    sending: 'Sending',
+    unsent: 'Not sent yet. It goes out when the connection is back.',
+    discard: 'Discard',
+    queued: 'Queued: its turn comes after the one before.',
+    cancelled: 'Stopped',
+    unanswered: 'The question was not answered.',
+    thinking: 'Thinking',
+    thought: (seconds: number | undefined) =>
+      seconds === undefined ? 'Thought' : `Thought for ${duration(seconds)}`,
+    silent: (seconds: number) => `The model has said nothing for ${duration(seconds)}.`,
+    retrying: (attempt: number | undefined, reason: string | undefined) =>
+      `Asking the model again${attempt ? ` (try ${attempt})` : ''}${reason ? `: ${reason}` : ''}`,
+
+    // Tools
+    tool: {
+      writing: 'being prepared',
+      running: 'running',
+      asking: 'asks you first',
+      done: 'done',
+      failed: 'failed',
+      arguments: 'Arguments',
+      noArguments: 'No arguments',
+      result: 'Result',
+      error: 'Error',
+      noResult: 'No result',
+      progress: 'Progress',
+      showAll: 'Show all',
+    },
+    seconds: (seconds: number) => duration(seconds),
+
+    // Questions
+    approval: {
+      label: (tool: string) => `Approval: ${tool}`,
+      title: (tool: string) => `Allow “${tool}”?`,
+      from: (server: string) => `A tool of ${server}`,
+      builtIn: 'A built-in tool',
+      approve: 'Approve',
+      approveChanged: 'Approve with changes',
+      edit: 'Edit',
+      undoEdit: 'Undo changes',
+      deny: 'Deny',
+      denyNow: 'Deny call',
+      always: 'Always allow',
+      alwaysHint: 'This tool is not asked about again.',
+      reason: 'Reason (the assistant reads it)',
+      arguments: 'Arguments as JSON',
+      nothing: 'It is called without arguments.',
+    },
+    elicitation: {
+      label: (server: string) => `Question of ${server}`,
+      title: (server: string) => `${server} asks`,
+      accept: 'Send answer',
+      decline: 'Decline',
+      cancel: 'Cancel',
+      confirm: 'Confirm',
+      open: 'Open the page',
+      visited: 'I have done it',
+      leads: (host: string) => `This leads to ${host}, in a new tab. Go on only if you know it.`,
+      content: 'Answer as JSON',
+    },
+    expires: (time: string) => `Expires ${time}`,
+    expired: 'Expired. It can still be denied.',
+    chooseNone: 'No choice',
+    form: {
+      required: 'Please fill this in.',
+      choose: 'Please choose.',
+      number: 'Please enter a number.',
+      integer: 'Please enter a whole number.',
+      least: (n: number) => `At least ${n}.`,
+      most: (n: number) => `At most ${n}.`,
+      shortest: (n: number) => `At least ${plural(n, 'character', 'characters')}.`,
+      longest: (n: number) => `At most ${plural(n, 'character', 'characters')}.`,
+      fewest: (n: number) => `Choose at least ${n}.`,
+      mostChoices: (n: number) => `Choose at most ${n}.`,
+      email: 'Please enter an email address.',
+      uri: 'Please enter a full address, such as https://example.com.',
+      date: 'Please enter a date.',
+      pattern: 'This does not have the form that is asked for.',
+      json: 'This is not valid JSON.',
+      jsonObject: 'This must be a JSON object: { … }.',
+    },
+
+    // What went wrong, by code (docs/api.md), and what to do
+    error: {
+      title: 'This did not work',
+      titles: {
+        unauthorized: 'The model’s key was not accepted',
+        forbidden: 'The model can’t be used',
+        not_found: 'The model is not known',
+        limit: 'The conversation is too long',
+        busy: 'Too many requests',
+        unavailable: 'The model can’t be reached',
+        timeout: 'The model took too long',
+        protocol: 'The model gave an unusable answer',
+        internal: 'Something went wrong in Adjutant',
+        offline: 'You are offline',
+        unreachable: 'Adjutant does not answer',
+      } as Record<string, string>,
+      advice: {
+        limit: 'Start a new conversation, or choose a model that takes more.',
+        internal: 'Try again. If it happens again, the log has the details.',
+      } as Record<string, string>,
+      models: 'Model keys',
+      newChat: 'New conversation',
     },
   },
   problem: {
