@@ -36,6 +36,9 @@ export class FakeConversation implements Conversation {
     throw new Error('Adjutant does not answer. It may be restarting; try again in a moment.');
   }
   async stop() {}
+  async retry(again: TurnView) {
+    again.state = 'sending';
+  }
   discard(gone: TurnView) {
     this.turns = this.turns.filter((one) => one.id !== gone.id);
   }
@@ -264,6 +267,11 @@ const makers: Record<string, () => FakeConversation> = {
           code: 'limit',
           message: 'the conversation is too long for gpt-5.4; shorten it or start a new thread',
         },
+      }),
+      turn('Refused', [], {
+        state: 'failed',
+        refused: true,
+        error: { code: 'busy', message: 'you have 8 turns open; wait for one to end' },
       }),
       turn('Four', [text('This was stopped in the mid')], { state: 'cancelled' }),
       turn('Five', [tool('create_issue', {}, { state: 'failed', result: 'Not answered' })], {

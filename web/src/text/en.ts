@@ -445,6 +445,8 @@ export const en = {
       numbers: 'Numbers',
       numbersAbout: 'Since the gateway was started. /metrics has all of them, for Prometheus.',
       noNumbers: 'There are no numbers to show.',
+    },
+  },
   chat: {
     conversation: 'Conversation',
     messages: 'Messages',
