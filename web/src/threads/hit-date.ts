@@ -1,0 +1,15 @@
+import { text } from '../text';
+
+/** When something was said, as short as it is clear. */
+export function hitDate(iso: string, now = new Date()): string {
+  const date = new Date(iso);
+  if (date.toDateString() === now.toDateString()) {
+    return date.toLocaleTimeString(text.locale, { hour: '2-digit', minute: '2-digit' });
+  }
+  const sameYear = date.getFullYear() === now.getFullYear();
+  return date.toLocaleDateString(text.locale, {
+    day: 'numeric',
+    month: 'short',
+    year: sameYear ? undefined : 'numeric',
+  });
+}
