@@ -21,6 +21,9 @@ may_yield int handle_thread_delete(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_cancel(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_checkpoints(struct call *c, struct err *err) must_check;
 may_yield int handle_thread_fork(struct call *c, struct err *err) must_check;
+/* export.c */
+may_yield int handle_export(struct call *c, struct err *err) must_check;
+may_yield int handle_thread_export(struct call *c, struct err *err) must_check;
 /* thread_messages.c */
 may_yield int handle_thread_get(struct call *c, struct err *err) must_check;
 may_yield int handle_message_image(struct call *c, struct err *err) must_check;

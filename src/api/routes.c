@@ -70,6 +70,12 @@ static const struct route table[] = {
      .tag = "threads", .summary = "A new thread with the messages up to a turn", .request = "Fork",
      .response = "Thread", .status = 201},
 
+    {"GET", "/api/threads/{id}/export", TO(thread_export), USER, .tag = "threads",
+     .summary = "A thread to take along, as JSON or Markdown", .query = "format",
+     .response = "ThreadExport", .status = 200},
+    {"GET", "/api/export", TO(export), USER, .tag = "threads",
+     .summary = "All of the user's threads with all messages", .response = "Export", .status = 200},
+
     {"GET", "/api/search", TO(search), USER, .tag = "threads",
      .summary = "Messages with all of these words, newest first", .query = "q limit cursor",
      .response = "SearchResult", .status = 200},

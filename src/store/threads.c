@@ -148,6 +148,10 @@ static const struct db_sql sql_list_shown = DB_SQL("thread_list", LIST_THREADS("
 static const struct db_sql sql_list_archived =
     DB_SQL("thread_list_archived", LIST_THREADS("NOT NULL"));
 
+static const struct db_sql sql_list_by_id =
+    DB_SQL("thread_list_by_id",
+           THREAD_COLUMNS "WHERE t.user_id = $1 AND t.id > $2 ORDER BY t.id LIMIT $3");
+
 static struct thread_row thread_at(struct arena *arena, const struct db_tx *tx, size_t q,
                                    size_t row) {
     return (struct thread_row){
@@ -166,6 +170,17 @@ static struct thread_row thread_at(struct arena *arena, const struct db_tx *tx, 
         .open_turn_id = row_text(arena, tx, q, row, 12),
         .open_turn_state = row_text(arena, tx, q, row, 13),
     };
+}
+
+static void take_threads(const struct db_tx *tx, size_t q, struct arena *arena,
+                         struct thread_row **ret, size_t *ret_n) {
+    size_t n = db_rows(tx, q);
+    struct thread_row *rows = arena_alloc(arena, n * sizeof *rows);
+    for (size_t i = 0; i < n; i++) {
+        rows[i] = thread_at(arena, tx, q, i);
+    }
+    *ret = rows;
+    *ret_n = n;
 }
 
 int thread_get(struct db *db, struct str user_id, struct str id, struct arena *arena,
@@ -192,13 +207,20 @@ int thread_list(struct db *db, struct str user_id, bool archived, int64_t before
     if (db_tx_run(tx, err) < 0) {
         return -(int)err->code;
     }
-    size_t n = db_rows(tx, q);
-    struct thread_row *rows = arena_alloc(arena, n * sizeof *rows);
-    for (size_t i = 0; i < n; i++) {
-        rows[i] = thread_at(arena, tx, q, i);
+    take_threads(tx, q, arena, ret, ret_n);
+    return 0;
+}
+
+int thread_list_by_id(struct db *db, struct str user_id, struct str after_id, size_t max,
+                      struct arena *arena, struct thread_row **ret, size_t *ret_n,
+                      struct err *err) {
+    struct db_tx *tx cleanup(db_tx_free_p) = db_tx_new(db, user_id, DB_READ);
+    size_t q =
+        db_tx_add(tx, &sql_list_by_id, db_text(user_id), db_text(after_id), db_int((int64_t)max));
+    if (db_tx_run(tx, err) < 0) {
+        return -(int)err->code;
     }
-    *ret = rows;
-    *ret_n = n;
+    take_threads(tx, q, arena, ret, ret_n);
     return 0;
 }
 

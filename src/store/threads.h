@@ -22,6 +22,10 @@ may_yield int thread_get(struct db *db, struct str user_id, struct str id, struc
 may_yield int thread_list(struct db *db, struct str user_id, bool archived, int64_t before_us,
                           struct str before_id, size_t max, struct arena *arena,
                           struct thread_row **ret, size_t *ret_n, struct err *err) must_check;
+/* All of them, archived ones too, by id: those behind after_id (empty: from the first). */
+may_yield int thread_list_by_id(struct db *db, struct str user_id, struct str after_id, size_t max,
+                                struct arena *arena, struct thread_row **ret, size_t *ret_n,
+                                struct err *err) must_check;
 struct thread_message {
     int64_t seq, created_us;
     struct str id, turn_id, role, json;

@@ -361,6 +361,8 @@ static void read_as_other(struct fixture *f) {
     CHECK_INT(n, 0);
     CHECK_OK(thread_messages(f->db, OTHER, STR("t"), 0, 9, &f->arena, &shown, &n, err), err);
     CHECK_INT(n, 0);
+    CHECK_OK(thread_list_by_id(f->db, OTHER, STR_EMPTY, 9, &f->arena, &threads, &n, err), err);
+    CHECK_INT(n, 0);
     struct transcript_piece piece = {.max_messages = 9, .max_bytes = 9999};
     struct transcript_end *ends;
     CHECK_OK(transcript_read(f->db, OTHER, STR("t"), &piece, &f->arena, &shown, &n, err), err);
