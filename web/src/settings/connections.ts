@@ -13,11 +13,14 @@ const TONES: Record<ConnectionPhase, Tone> = {
 
 export const toneOf = (connection: McpConnection): Tone => TONES[connection.state];
 
-/** What is wrong, without the link in it, which the button stands for. */
+/** What is wrong, as a sentence, without the link that the button stands for. */
 export function problemOf(connection: McpConnection): string | null {
   if (!connection.error) return null;
-  if (!connection.oauth || connection.state !== 'unauthorized') return connection.error;
-  return connection.error.replace(/:?\s*open\s+https?:\/\/\S+.*$/is, '.').replace(/\.\.$/, '.');
+  const asks = connection.oauth && connection.state === 'unauthorized';
+  const error = asks
+    ? connection.error.replace(/:?\s*open\s+https?:\/\/.*$/is, '')
+    : connection.error;
+  return /[.!?]$/.test(error) ? error : `${error}.`;
 }
 
 /** Items whose text has all words of `search`, in any order and case. */

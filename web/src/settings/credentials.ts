@@ -1,19 +1,9 @@
-import type { McpConnection } from './types';
-
 type Kind = { type: 'model' } | { type: 'permission'; server: string } | { type: 'own' };
 
 export function kindOf(service: string): Kind {
   if (service.startsWith('llm_')) return { type: 'model' };
   if (service.startsWith('mcp:')) return { type: 'permission', server: service.slice(4) };
   return { type: 'own' };
-}
-
-/** Services that a server could use and for which nothing is stored. */
-export function lacking(servers: McpConnection[]): string[] {
-  const names = servers.flatMap((s) =>
-    s.credential && !s.credential.stored ? [s.credential.service] : [],
-  );
-  return [...new Set(names)].sort();
 }
 
 export const isService = (name: string) => /^[a-z0-9_:.-]{1,64}$/.test(name);
