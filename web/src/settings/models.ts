@@ -1,4 +1,5 @@
 import type { Model } from '../api/types';
+import { matching } from './connections';
 import { words } from './words';
 
 const w = words.models;
@@ -9,7 +10,7 @@ export interface Provider {
   id: string; // in the ids of models
   name: string;
   about: string;
-  key?: string; // where the key comes from; none: it takes no key
+  key?: string; // where the key comes from; none: it takes no key here
   url: { label: string; help: string; required: boolean };
 }
 
@@ -56,4 +57,20 @@ export function keyValue(fields: { key: string; url: string; model: string }) {
   if (fields.url.trim()) value.base_url = fields.url.trim();
   if (fields.model.trim()) value.preferred_model = fields.model.trim();
   return value;
+}
+
+/** What a provider has to choose from. */
+export interface Discovered {
+  id: string;
+  name?: string;
+}
+
+/** Those that have all words of `search`, in the order of the provider. */
+export function findModels(models: Discovered[], search: string): string[] {
+  return matching(models, search, (m) => `${m.id} ${m.name ?? ''}`).map((m) => m.id);
+}
+
+export function modelName(models: Discovered[], id: string): string {
+  const name = models.find((m) => m.id === id)?.name;
+  return name && name !== id ? `${name} (${id})` : id;
 }

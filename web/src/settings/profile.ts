@@ -15,6 +15,8 @@ export const deviceZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
 /** The names of the IANA database that the browser knows. */
 export const zones = (): string[] => ['UTC', ...Intl.supportedValuesOf('timeZone')];
 
+export const zoneName = (zone: string) => zone.replaceAll('_', ' ');
+
 export function isZone(name: string): boolean {
   try {
     new Intl.DateTimeFormat(undefined, { timeZone: name });

@@ -2,7 +2,7 @@
 import type { Usage, UsageCounts } from './types';
 
 export interface DayUsage extends UsageCounts {
-  day: string; // 2026-11-22, in UTC
+  date: string; // 2026-11-22, where the person is
 }
 
 export const RANGES = [7, 30, 90] as const;
@@ -26,29 +26,12 @@ export function sum(rows: UsageCounts[]): UsageCounts {
   return total;
 }
 
-const DAY_MS = 86_400_000;
-export const dayName = (at: number) => new Date(at).toISOString().slice(0, 10);
-
-/** The range as the API takes it: whole days in UTC, today the last one. */
+/** Whole days where the person is, today the last one: from the first midnight to the next. */
 export function rangeOf(days: number, now: number): { from: string; to: string } {
-  const today = Date.parse(dayName(now));
-  return {
-    from: new Date(today - (days - 1) * DAY_MS).toISOString(),
-    to: new Date(today + DAY_MS).toISOString(),
-  };
-}
-
-/** One entry for each day of the range, also where nothing was used. */
-export function byDay(
-  rows: (UsageCounts & { day: string })[],
-  days: number,
-  now: number,
-): DayUsage[] {
-  const today = Date.parse(dayName(now));
-  return Array.from({ length: days }, (_, i) => {
-    const day = dayName(today - (days - 1 - i) * DAY_MS);
-    return { day, ...sum(rows.filter((r) => r.day.slice(0, 10) === day)) };
-  });
+  const today = new Date(now);
+  const midnight = (offset: number) =>
+    new Date(today.getFullYear(), today.getMonth(), today.getDate() + offset).toISOString();
+  return { from: midnight(1 - days), to: midnight(1) };
 }
 
 /** Models that cost most first; those without a price by their tokens. */
@@ -60,7 +43,7 @@ export function byModel(rows: Usage[]): Usage[] {
 /** Columns for the chart: seconds of the days, output tokens, and both stacked on each other. */
 export function columns(days: DayUsage[]): [number[], number[], number[]] {
   return [
-    days.map((d) => Date.parse(d.day) / 1000),
+    days.map((d) => Date.parse(d.date) / 1000),
     days.map((d) => d.input_tokens + d.output_tokens),
     days.map((d) => d.output_tokens),
   ];

@@ -244,6 +244,8 @@ export const en = {
       ollamaUrl: 'Address of Ollama',
       ollamaUrlHelp: 'Such as http://127.0.0.1:11434',
       preferred: 'Preferred model',
+      discovering: 'Asking what there is to choose from…',
+      discovered: (n: number) => `${plural(n, 'model', 'models')} to choose from. Optional.`,
       preferredHelp: 'Optional. It answers unless you choose another one in the conversation.',
       add: 'Add key',
       replace: 'Replace',

@@ -1,7 +1,6 @@
 // A list that comes in pages. A refresh reads as many entries again as were shown.
 import { api, type RequestOptions } from '../../api/client';
-import type { Topic } from './changes';
-import { resource, Resource } from './resource.svelte';
+import { resource, Resource, type Topic } from './resource.svelte';
 
 type Answer<T> = { next_cursor?: string | null } & Record<string, T[] | unknown>;
 

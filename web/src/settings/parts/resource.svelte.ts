@@ -1,7 +1,13 @@
 // What a page shows of the server: loaded when the page appears, again when what the load reads
 // changes, when something was changed elsewhere, and when the person comes back to the page.
 import { untrack } from 'svelte';
-import { onChanged, type Topic } from './changes';
+import { coalesced, onChanged } from '../../live/changes';
+
+/** What of the user a page shows: as the frames of docs/api.md (What changed) name it. */
+export type Topic =
+  'credentials' | 'policies' | 'connections' | 'profile' | 'keys' | 'notification' | 'thread';
+
+const COALESCE_MS = 150;
 
 export class Resource<T> {
   value = $state.raw<T>();
@@ -40,7 +46,7 @@ export class Resource<T> {
 /** For a component's initialisation; takes how to load, or a resource made otherwise. */
 export function resource<T, R extends Resource<T> = Resource<T>>(
   from: R | ((signal: AbortSignal) => Promise<T>),
-  topics: Topic[] = ['settings'],
+  topics: Topic[] = [],
 ): R {
   const r = (from instanceof Resource ? from : new Resource(from)) as R;
   $effect(() => {
@@ -48,14 +54,21 @@ export function resource<T, R extends Resource<T> = Resource<T>>(
     return () => r.stop();
   });
   $effect(() => {
-    const again = () => void r.refresh();
+    const again = coalesced(() => r.refresh(), COALESCE_MS);
     const back = () => {
-      if (document.visibilityState === 'visible') again();
+      if (document.visibilityState === 'visible') again.schedule();
     };
-    const ends = topics.map((topic) => onChanged(topic, again));
+    const ends = topics.map((topic) =>
+      topic === 'notification' || topic === 'thread'
+        ? onChanged(topic, () => again.schedule())
+        : onChanged('settings', (change) => {
+            if (change.what === 'all' || change.name === topic) again.schedule();
+          }),
+    );
     document.addEventListener('visibilitychange', back);
     return () => {
       for (const end of ends) end();
+      again.cancel();
       document.removeEventListener('visibilitychange', back);
     };
   });
