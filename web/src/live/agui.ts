@@ -252,7 +252,7 @@ export class TurnReader {
     const messageOf = (item: Item) =>
       item.kind === 'tool'
         ? callers.get(item.id.replace(/#\d+$/, ''))
-        : said.find((m) => item.id.startsWith(m.id))?.id;
+        : said.find((m) => isPieceOf(item.id, m.id))?.id;
     this.#closeAll();
     const first = turn.items.findIndex((item) => messageOf(item) !== undefined);
     const cut = first >= 0 && messages[0] !== undefined && messages[0] === own[0] ? first : 0;
@@ -308,6 +308,10 @@ export class TurnReader {
     if (made.length !== turn.items.length) turn.items = made;
   }
 }
+
+/** Items of a message are named after it: `m`, `m#2`, its reasoning `m-r`. */
+const isPieceOf = (item: string, message: string) =>
+  item.startsWith(message) && /^$|^[#-]/.test(item.slice(message.length));
 
 /** Shows the turn's open questions at the calls they are about. */
 export function ask(turn: TurnView): void {

@@ -6,7 +6,7 @@ import { ask, type AguiFrame, TurnReader } from './agui';
 import { coalesced, onChanged } from './changes';
 import { connection } from './connection.svelte';
 import { contentOf } from './drafts';
-import { giveUpCalls, type StoredTurn, turnsOf } from './history';
+import { giveUpCalls, historyOf, queuedTurns, type StoredTurn } from './history';
 import { newId } from './ids';
 import type { Conversation, Draft, ToolItem, TurnView } from './model';
 import { isPassing, outbox, type OutboxEvent, type Outgoing, said } from './outbox';
@@ -43,10 +43,12 @@ class OpenConversation implements Conversation {
   #whole = new Set<string>(); // turns seen to their end: they need not be read
   #lastSeq = new Map<string, number>(); // of stored turns, as they were read
   #oldest: ThreadPage['messages'] = []; // of the oldest turn here, which may begin earlier
+  #orphans: ThreadPage['messages'] = []; // results of calls that stand in earlier messages
   #unpainted: (() => void) | undefined;
   #closed = false;
   #look = coalesced(() => this.#lookAgain(), LOOK_MS);
   #releases: (() => void)[] = [];
+  #sending = new Set<Promise<void>>();
   #loadingEarlier: Promise<void> | undefined;
 
   constructor(threadId: string | null) {
@@ -148,7 +150,8 @@ class OpenConversation implements Conversation {
 
   #take(page: ThreadPage): void {
     this.title = page.title;
-    const stored = turnsOf(page.messages, (id) => this.#call(id));
+    const callElsewhere = (id: string) => this.#call(id);
+    const { turns: stored, orphans } = historyOf(page.messages, { ends: page.ends, callElsewhere });
     const overlaps = stored.some(({ view }) => this.#turn(view.id));
     if (!overlaps) {
       // Nothing here, or too much was missed: begin anew, but for what is on its way.
@@ -156,21 +159,27 @@ class OpenConversation implements Conversation {
       this.#whole.clear();
       this.#lastSeq.clear();
     }
-    if (!overlaps || !this.#oldest.length) this.#began(page, stored);
+    if (!overlaps || !this.#oldest.length) this.#began(page, stored, orphans);
+    const begun = new Set(stored.map(({ view }) => view.id));
+    const waiting = queuedTurns(page.queued.filter((m) => !begun.has(m.turn_id)));
     let at = 0;
-    for (const turn of stored) at = this.#place(turn, at, page) + 1;
-    const open = page.open_turn;
-    if (open && this.#turn(open.id)) this.#follow(this.#turn(open.id)!);
+    for (const turn of [...stored, ...waiting]) at = this.#place(turn, at, page) + 1;
+    for (const id of [page.open_turn?.id ?? '', ...waiting.map(({ view }) => view.id)]) {
+      const open = this.#turn(id);
+      if (open && connection.following < FOLLOWED_AT_ONCE) this.#follow(open);
+    }
     this.#settleCalls();
   }
 
   /** Keeps what is needed to join an earlier page to this one. */
-  #began(page: ThreadPage, stored: StoredTurn[]): void {
+  #began(page: ThreadPage, stored: StoredTurn[], orphans: ThreadPage['messages']): void {
     this.hasEarlier = page.has_more;
     const id = stored[0]?.view.id;
     this.#oldest = page.messages.filter((m) => (m.turn_id || m.id) === id);
+    this.#orphans = orphans;
   }
 
+  /** Shows a turn as it is stored, unless more is known of it; its place. */
   #place({ view, lastSeq }: StoredTurn, at: number, page: ThreadPage): number {
     const index = this.turns.findIndex((t) => t.id === view.id);
     const isRunning = page.open_turn?.id === view.id;
@@ -185,10 +194,11 @@ class OpenConversation implements Conversation {
       return at;
     }
     const shown = this.turns[index]!;
-    if (isHere(shown)) void outbox.remove(view.id); // it arrived after all
+    const arrived = isHere(shown);
+    if (arrived) void outbox.remove(view.id);
     if (this.#live.has(view.id) || this.#whole.has(view.id)) {
       if (view.user) shown.user = view.user;
-    } else if (isRunning || this.#lastSeq.get(view.id) !== lastSeq || isOpen(shown)) {
+    } else if (arrived || isOpen(shown) || this.#lastSeq.get(view.id) !== lastSeq) {
       this.turns[index] = view;
       this.#lastSeq.set(view.id, lastSeq);
     }
@@ -197,14 +207,13 @@ class OpenConversation implements Conversation {
 
   /** Calls without a result that nobody makes any more. */
   #settleCalls(): void {
-    const newest = this.turns.findLast((t) => !isHere(t));
-    for (const turn of this.turns) {
-      if (turn !== newest && !isOpen(turn) && turn.items.some(isUnanswered)) {
-        const next = this.turns[this.turns.indexOf(turn) + 1];
-        // A turn without words of the user goes on with the calls before it.
-        if (next && (next.user || !isOpen(next))) giveUpCalls(turn);
-      }
-    }
+    const stored = this.turns.filter((t) => !isHere(t));
+    stored.forEach((turn, i) => {
+      const next = stored[i + 1];
+      if (!next || isOpen(turn) || !turn.items.some(isUnanswered)) return;
+      // A turn without words of the user goes on with the calls before it.
+      if (next.user ? next.state !== 'queued' : !isOpen(next)) giveUpCalls(turn);
+    });
   }
 
   loadEarlier(): Promise<void> {
@@ -217,19 +226,25 @@ class OpenConversation implements Conversation {
     if (!this.hasEarlier || before === undefined) return;
     const page = await this.#read({ limit: PAGE, before });
     if (this.#closed || this.#oldest[0]?.seq !== before) return;
-    const first = this.turns[0];
     const joined = { ...page, messages: [...page.messages, ...this.#oldest] };
-    const stored = turnsOf(joined.messages, (id) => this.#call(id));
+    const { turns: stored, orphans } = historyOf(joined.messages, {
+      ends: page.ends,
+      laterResults: this.#orphans.filter((m) => !this.#oldest.includes(m)),
+      callElsewhere: (id) => this.#call(id),
+    });
+    const first = this.turns[0];
+    const last = stored.at(-1);
+    const isSame = first !== undefined && last?.view.id === first.id;
+    const isFresher = isSame && (this.#live.has(first.id) || this.#whole.has(first.id));
+    if (isSame && !isFresher) Object.assign(last!.view, kept(first));
     for (const { view, lastSeq } of stored) {
       if (!this.#lastSeq.has(view.id)) this.#lastSeq.set(view.id, lastSeq);
-      giveUpCalls(view);
     }
-    const same = stored.at(-1)?.view.id === first?.id;
-    const replaced = same && !this.#live.has(first!.id) && !this.#whole.has(first!.id);
-    const earlier = stored.map(({ view }) => view);
-    if (same && !replaced) earlier.pop();
-    this.turns = [...earlier, ...this.turns.slice(replaced ? 1 : 0)];
-    this.#began(joined, stored);
+    const earlier = stored.map(({ view }) => view).slice(0, isFresher ? -1 : undefined);
+    this.turns = [...earlier, ...this.turns.slice(isSame && !isFresher ? 1 : 0)];
+    if (isSame && !isFresher) ask(this.turns[earlier.length - 1]!);
+    this.#began(joined, stored, orphans);
+    this.#settleCalls();
   }
 
   /** What is open to be answered, at the newest turn. */
@@ -342,7 +357,7 @@ class OpenConversation implements Conversation {
       createdAt: new Date().toISOString(),
     };
     const turn = this.#show(entry, 'sending');
-    await outbox.sending(entry.turnId, async () => {
+    const sent = outbox.sending(entry.turnId, async () => {
       const earlier = await outbox.list(entry.threadId);
       await outbox.put(entry);
       await this.#deliver(
@@ -351,6 +366,12 @@ class OpenConversation implements Conversation {
         earlier.some((e) => !e.refused),
       );
     });
+    this.#sending.add(sent);
+    try {
+      await sent;
+    } finally {
+      this.#sending.delete(sent);
+    }
   }
 
   #show(entry: Outgoing, state: TurnView['state']): TurnView {
@@ -378,7 +399,7 @@ class OpenConversation implements Conversation {
   async #deliver(entry: Outgoing, turn: TurnView, mustWait: boolean): Promise<void> {
     if (mustWait || connection.state !== 'online' || connection.following >= FOLLOWED_AT_ONCE) {
       turn.state = 'unsent';
-      void Promise.resolve().then(() => outbox.flush());
+      outbox.later(0);
       return;
     }
     this.#follow(turn, false);
@@ -464,6 +485,7 @@ class OpenConversation implements Conversation {
 
   async stop(): Promise<void> {
     if (this.threadId === null) return;
+    await Promise.allSettled([...this.#sending]);
     await api.post(`/api/threads/${segment(this.threadId)}/cancel`);
   }
 
@@ -490,6 +512,14 @@ class OpenConversation implements Conversation {
     }
   }
 }
+
+/** What more than its messages is known of a turn. */
+const kept = (turn: TurnView): Partial<TurnView> => ({
+  state: turn.state,
+  interrupts: turn.interrupts,
+  ...(turn.error && { error: turn.error }),
+  ...(turn.model && { model: turn.model }),
+});
 
 const isUnanswered = (item: TurnView['items'][number]) =>
   item.kind === 'tool' && item.result === undefined && item.state !== 'failed';

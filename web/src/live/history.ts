@@ -1,5 +1,5 @@
 // Stored messages as turns, in the shapes that the events of the same turns have given.
-import type { Block, StoredMessage } from '../api/types';
+import type { Block, StoredMessage, ThreadPage } from '../api/types';
 import { ask } from './agui';
 import type { Item, TextItem, ToolItem, TurnView } from './model';
 import { resultOf } from './result';
@@ -70,36 +70,69 @@ function settle(call: ToolItem, message: StoredMessage): void {
   call.endedAt = ms(message.created_at);
 }
 
+export interface HistoryOptions {
+  ends?: ThreadPage['ends'];
+  /** Results that stand in later messages than these. */
+  laterResults?: StoredMessage[];
+  /** A call that stands in other messages than these. */
+  callElsewhere?: (id: string) => ToolItem | undefined;
+}
+
+export interface History {
+  turns: StoredTurn[];
+  orphans: StoredMessage[]; // results of calls that were not found
+}
+
 /**
  * Messages in order. The oldest turn may be a part of itself when there are earlier messages.
- * Results of calls that stand in none of these messages are given to `callElsewhere`.
  */
-export function turnsOf(
-  messages: StoredMessage[],
-  callElsewhere?: (id: string) => ToolItem | undefined,
-): StoredTurn[] {
+export function historyOf(messages: StoredMessage[], options: HistoryOptions = {}): History {
   const turns = new Map<string, TurnBuilder>();
   const calls = new Map<string, ToolItem>();
+  const orphans: StoredMessage[] = [];
+  const result = (message: StoredMessage) => {
+    const id = message.tool_call_id ?? '';
+    const call = calls.get(id) ?? options.callElsewhere?.(id);
+    if (call) settle(call, message);
+    else orphans.push(message);
+  };
   for (const message of messages) {
     const id = message.turn_id || message.id;
     const turn = turns.get(id) ?? new TurnBuilder(id);
     turns.set(id, turn);
     turn.lastSeq = message.seq;
-    if (message.role === 'user') {
-      turn.view.user = {
-        id: message.id,
-        content: message.content,
-        createdAt: message.created_at,
-      };
-    } else if (message.role === 'assistant') {
-      turn.say(message, calls);
-    } else {
-      const call = calls.get(message.tool_call_id ?? '');
-      const other = call ?? callElsewhere?.(message.tool_call_id ?? '');
-      if (other) settle(other, message);
-    }
+    if (message.role === 'user') turn.view.user = userMessage(message);
+    else if (message.role === 'assistant') turn.say(message, calls);
+    else result(message);
   }
-  return [...turns.values()].map(({ view, lastSeq }) => ({ view, lastSeq }));
+  for (const message of options.laterResults ?? []) result(message);
+  for (const { id, state, error } of options.ends ?? []) {
+    const view = turns.get(id)?.view;
+    if (!view) continue;
+    view.state = state;
+    if (error) view.error = error;
+  }
+  return { turns: [...turns.values()].map(({ view, lastSeq }) => ({ view, lastSeq })), orphans };
+}
+
+const userMessage = (m: Pick<StoredMessage, 'id' | 'content' | 'created_at'>) => ({
+  id: m.id,
+  content: m.content,
+  createdAt: m.created_at,
+});
+
+/** What waits for a turn before it. */
+export function queuedTurns(queued: ThreadPage['queued']): StoredTurn[] {
+  return queued.map((message) => ({
+    view: {
+      id: message.turn_id,
+      state: 'queued',
+      user: userMessage(message),
+      items: [],
+      interrupts: [],
+    },
+    lastSeq: 0,
+  }));
 }
 
 /** No answer will come for these calls any more: the conversation went on without them. */

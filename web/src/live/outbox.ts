@@ -29,6 +29,7 @@ export type OutboxEvent =
 
 const RETRY_MS = 5_000;
 const MOST_RETRY_MS = 60_000;
+const LOCKED_S = 1;
 
 /** Whether the same message may be taken later. */
 export const isPassing = (problem: unknown): boolean =>
@@ -48,13 +49,14 @@ export const said = (entry: Pick<Outgoing, 'content' | 'model'>) => ({
   ...(entry.model && { model: entry.model }),
 });
 
-// One tab at a time, where the browser can tell; two are harmless.
-async function alone(work: () => Promise<void>): Promise<void> {
+// One tab at a time, where the browser can tell; two are harmless. False: another one is at it.
+async function alone(work: () => Promise<void>): Promise<boolean> {
   const locks = globalThis.navigator?.locks;
-  if (!locks) return work();
-  await locks.request('adjutant-outbox', { ifAvailable: true }, (lock) =>
-    lock ? work() : undefined,
-  );
+  if (!locks) return work().then(() => true);
+  return locks.request('adjutant-outbox', { ifAvailable: true }, async (lock) => {
+    if (lock) await work();
+    return lock !== null;
+  });
 }
 
 class Outbox {
@@ -64,9 +66,13 @@ class Outbox {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #retryMs = RETRY_MS;
   #flushing: Promise<void> | undefined;
+  #again = false;
 
   constructor() {
-    connection.onOnline(() => void this.flush());
+    connection.onOnline(() => {
+      this.#retryMs = RETRY_MS;
+      void this.flush();
+    });
   }
 
   on(listener: (event: OutboxEvent) => void): () => void {
@@ -115,15 +121,29 @@ class Outbox {
 
   /** Sends what waits, oldest first; comes back by itself while it can't be sent. */
   flush(): Promise<void> {
-    this.#flushing ??= alone(() => this.#sendAll())
-      .catch(() => this.#later())
-      .finally(() => (this.#flushing = undefined));
+    this.#again = true;
+    this.#flushing ??= this.#flush().finally(() => (this.#flushing = undefined));
     return this.#flushing;
   }
 
-  /** Tries again in a while. */
+  async #flush(): Promise<void> {
+    while (this.#again) {
+      this.#again = false;
+      try {
+        // The other tab may not have seen what was written here just now.
+        if (!(await alone(() => this.#sendAll()))) this.later(LOCKED_S);
+      } catch {
+        this.later();
+      }
+    }
+  }
+
+  /** Tries again in a while, which grows as long as nothing is taken. */
   later(afterSeconds?: number): void {
-    this.#later(afterSeconds);
+    clearTimeout(this.#timer);
+    const ms = afterSeconds === undefined ? this.#retryMs : afterSeconds * 1000;
+    if (afterSeconds === undefined) this.#retryMs = Math.min(this.#retryMs * 2, MOST_RETRY_MS);
+    this.#timer = setTimeout(() => void this.flush(), ms);
   }
 
   async #sendAll(): Promise<void> {
@@ -139,7 +159,7 @@ class Outbox {
         this.#retryMs = RETRY_MS;
       } catch (problem) {
         if (isPassing(problem)) {
-          return this.#later(problem instanceof Problem ? problem.retryAfterSeconds : undefined);
+          return this.later(problem instanceof Problem ? problem.retryAfterSeconds : undefined);
         }
         this.#tell({ what: 'refused', entry: await this.refuse(entry, problem) });
       }
@@ -159,13 +179,6 @@ class Outbox {
 
   #tell(event: OutboxEvent): void {
     for (const listener of [...this.#listeners]) listener(event);
-  }
-
-  #later(afterSeconds?: number): void {
-    clearTimeout(this.#timer);
-    const ms = Math.max(this.#retryMs, (afterSeconds ?? 0) * 1000);
-    this.#retryMs = Math.min(this.#retryMs * 2, MOST_RETRY_MS);
-    this.#timer = setTimeout(() => void this.flush(), ms);
   }
 }
 
