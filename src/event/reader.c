@@ -334,6 +334,11 @@ static int locate(struct run_reader *r, struct err *err) {
         r->ended = true;
         return r->cursor && r->started ? 0 : deliver_outcome(r, &row, err);
     }
+    run = run_find(r->runs, r->user_id, r->turn_id);
+    if (run) { /* it began while the store was asked */
+        follow_live(r, run);
+        return 0;
+    }
     if (row.state == TURN_RUNNING && row.lease_owner.n &&
         !str_eq(row.lease_owner, r->runs->process_id) && db_backend(r->runs->db) == DB_POSTGRES) {
         r->remote = remote_open(r->runs, row.lease_owner, r->user_id, r->turn_id, r->cursor);
