@@ -162,10 +162,16 @@ void turn_leave(struct turn *t) {
     list_remove(&t->in_engine);
     e->stats.running--;
     user_open_add(e, t->user_id, -1);
-    if (t->has_followers && !e->stopping) {
-        turn_take_next(e, t->user_id, t->thread_id);
+    struct arena arena cleanup(arena_done) = {0};
+    struct str user_id = arena_str(&arena, t->user_id);
+    struct str thread_id = arena_str(&arena, t->thread_id);
+    bool has_followers = t->has_followers;
+    turn_free(t); /* first, as the next one may be the same turn, which was queued after all */
+    if (has_followers && !e->stopping) {
+        fiber_shield_enter(); /* also behind one that was cancelled */
+        turn_take_next(e, user_id, thread_id);
+        fiber_shield_leave();
     }
-    turn_free(t);
 }
 
 struct endpoints_request engine_endpoints(const struct turn_engine *e, struct str user_id,

@@ -179,14 +179,16 @@ static struct turn *running_in_thread(struct turn_engine *e, struct str user_id,
     return map_get(&e->threads, engine_key(user_id, thread_id, &key));
 }
 
-/* The store knows that the turn waits; who runs before it here takes it when it ends. */
-static void queued(struct turn *t, struct turn_ticket *ret) {
+/* The store knows that the turn waits; who runs before it here takes it when it ends. False: nobody
+ * does. */
+static bool queued(struct turn *t, struct turn_ticket *ret) {
     struct turn *first = running_in_thread(t->engine, t->user_id, t->thread_id);
     if (first) {
         first->has_followers = true;
     }
     ret->queued = true;
     turn_publish(t, TURN_QUEUED);
+    return first != NULL;
 }
 
 /* The thread was free: the walk and the commit go side by side. The turn cannot go away meanwhile,
@@ -211,7 +213,7 @@ static int submit_to_free_thread(struct turn *t, struct turn_ticket *ret, struct
     run_reader_close(reader);
     if (rc == 0) {
         t->engine->stats.accepted++;
-        queued(t, ret);
+        (void)queued(t, ret); /* at least what is left of t is there, and looks when it leaves */
     }
     return rc;
 }
@@ -240,8 +242,14 @@ static int submit_behind(struct turn *t, struct turn_ticket *ret, struct err *er
         turn_begin_accepted(t, &a, ret);
         return 0;
     }
-    queued(t, ret);
+    struct turn_engine *e = t->engine;
+    struct arena arena cleanup(arena_done) = {0};
+    struct str user_id = arena_str(&arena, t->user_id);
+    bool awaited = queued(t, ret);
     turn_free(t);
+    if (!awaited) { /* who ran before it ended while this was stored */
+        turn_take(e, user_id, str_z(ret->turn_id));
+    }
     return 0;
 }
 

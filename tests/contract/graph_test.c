@@ -242,6 +242,54 @@ BOTH_BACKENDS(many_at_once_in_one_thread_and_with_one_name) {
     CHECK_INT(h.calls[TOOL_ACT], 6);
 }
 
+/* Its transaction number k is committed and fails, and while its submitter asks again, the turn
+ * before it ends. Nobody looks for turns that were left. */
+static void check_end_in_between(struct house *h, struct process *p, unsigned k) {
+    struct turn_ticket first;
+    struct heard heard[2] = {0};
+    struct fiber_scope scope;
+    char ids[2][8];
+    struct sender second = {.p = p, .thread = "t", .turn = ids[1], .text = "[say more]", .rc = 1};
+    snprintf(ids[0], sizeof ids[0], "r%u", k);
+    snprintf(ids[1], sizeof ids[1], "r%u-2", k);
+    h->gate_open = false;
+    h->calls[TOOL_WAIT_LOOK] = 0;
+    REQUIRE_OK(say(p, "t", ids[0], "[tool wait_look {}] [then] [say first]", &first, &second.err),
+               &second.err);
+    CHECK(house_called(h, TOOL_WAIT_LOOK, 1));
+    uint64_t errors = db_stats(h->f.db).errors;
+    db_fail_at(h->f.db, k, ERR_UNAVAILABLE, true);
+    fiber_scope_init(&scope);
+    CHECK_OK(fiber_spawn(&scope, "sender", send_main, &second, NULL, &h->f.err), &h->f.err);
+    while (second.rc == 1 && db_stats(h->f.db).errors == errors) {
+        (void)fiber_sleep(1);
+    }
+    db_fail_at(h->f.db, 0, ERR_NONE, false);
+    house_open_gate(h);
+    hear(first.reader, &heard[0]);
+    fiber_scope_join(&scope);
+    if (second.rc == -ERR_UNAVAILABLE) { /* what was read first; the client tries again */
+        send_main(&second);
+    }
+    if (CHECK_OK(second.rc, &second.err)) {
+        hear(second.ticket.reader, &heard[1]);
+        check_whole(&heard[1]);
+        CHECK_STR(str_z(heard[1].text), "more|");
+    }
+}
+
+BOTH_BACKENDS(a_turn_is_taken_though_the_one_before_it_ended_while_it_was_stored) {
+    struct house h cleanup(house_close) = {0};
+    struct process a cleanup(process_close) = {0};
+    struct heard heard;
+    REQUIRE(house_open(&h, backend));
+    process_open(&h, "a", &a);
+    talk(&a, "t", "r", "[say hi]", &heard);
+    for (unsigned k = 1; k <= 4; k++) {
+        check_end_in_between(&h, &a, k);
+    }
+}
+
 /* ---- cancelling ---- */
 
 BOTH_BACKENDS(a_turn_is_cancelled_wherever_it_is) {
@@ -283,6 +331,27 @@ BOTH_BACKENDS(a_turn_is_cancelled_wherever_it_is) {
 }
 
 /* Between the model's answer and its tool calls, and everywhere else. */
+/* Nobody looks for turns that were left. */
+BOTH_BACKENDS(behind_a_cancelled_turn_the_next_is_taken_at_once) {
+    struct house h cleanup(house_close) = {0};
+    struct process a cleanup(process_close) = {0};
+    struct turn_ticket tickets[2];
+    struct heard heard[2] = {0};
+    REQUIRE(house_open(&h, backend));
+    process_open(&h, "a", &a);
+    REQUIRE_OK(say(&a, "t", "r1", "[tool wait_look {}]", &tickets[0], &h.f.err), &h.f.err);
+    CHECK(house_called(&h, TOOL_WAIT_LOOK, 1));
+    REQUIRE_OK(say(&a, "t", "r2", "[say more]", &tickets[1], &h.f.err), &h.f.err);
+    CHECK(tickets[1].queued);
+    REQUIRE_OK(turn_cancel(a.engine, ME, STR("r1"), &h.f.err), &h.f.err);
+    for (size_t i = 0; i < 2; i++) {
+        hear(tickets[i].reader, &heard[i]);
+        check_whole(&heard[i]);
+    }
+    CHECK_STR(state_of(&h, "r1"), "cancelled 0");
+    CHECK_STR(str_z(heard[1].text), "more|");
+}
+
 BOTH_BACKENDS(a_cancel_at_any_moment_leaves_a_whole_thread) {
     struct house h cleanup(house_close) = {0};
     struct process a cleanup(process_close) = {0};
