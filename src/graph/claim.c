@@ -190,6 +190,48 @@ static void claim_lost(struct turn_engine *e) {
     }
 }
 
+/* ---- turns that others took ---- */
+
+/* Its fiber would learn of it by its next step, which can be minutes away, and its readers hear
+ * nothing of the new owner until then. */
+static void let_go(struct turn_engine *e, struct turn_key key, const struct turn_row *row) {
+    struct turn *t = turn_find(e, key.user_id, key.turn_id);
+    if (t && t->run && t->fiber && row->epoch > t->epoch) {
+        t->taken = true;
+        fiber_cancel(t->fiber);
+    }
+}
+
+static size_t keys_of_running(struct turn_engine *e, struct arena *arena, struct turn_key **ret) {
+    struct turn_key *keys = arena_alloc(arena, e->stats.running * sizeof *keys);
+    size_t n = 0;
+    list_each (node, &e->turns) {
+        const struct turn *t = list_entry(node, struct turn, in_engine);
+        keys[n++] = (struct turn_key){.user_id = arena_str(arena, t->user_id),
+                                      .turn_id = arena_str(arena, t->turn_id)};
+    }
+    *ret = keys;
+    return n;
+}
+
+static void let_go_of_taken(struct turn_engine *e) {
+    struct arena arena cleanup(arena_done) = {0};
+    struct turn_key *keys;
+    struct err err;
+    size_t n = keys_of_running(e, &arena, &keys);
+    e->lapsed = false;
+    for (size_t i = 0; i < n; i++) {
+        struct arena of_turn cleanup(arena_done) = {0};
+        struct turn_row row;
+        if (turn_get(e->options.db, keys[i], &of_turn, &row, &err) == 0) {
+            let_go(e, keys[i], &row);
+        } else if (err.code != ERR_NOT_FOUND) { /* which is one that is being accepted */
+            e->lapsed = true;
+            return; /* tried again at the next look */
+        }
+    }
+}
+
 void turn_claim_loop(void *engine) {
     struct turn_engine *e = engine;
     int64_t pause_ms = MAX(e->options.profile->lease_ms / 8, (int64_t)MIN_SCAN_MS);
@@ -197,6 +239,9 @@ void turn_claim_loop(void *engine) {
         claim_all(e);
         if (e->doubt_us) {
             claim_lost(e);
+        }
+        if (e->lapsed) {
+            let_go_of_taken(e);
         }
     } while (fiber_sleep(pause_ms) == 0);
 }

@@ -49,11 +49,16 @@ struct turn_engine_stats turn_engine_stats(const struct turn_engine *e) {
 
 static int renew(struct turn_engine *e, struct err *err) {
     int64_t until_us = clock_now_us() + e->options.profile->lease_ms * 1000;
-    return lease_renew(e->options.db, e->process_id, until_us, err);
+    if (lease_renew(e->options.db, e->process_id, until_us, err) < 0) {
+        return -(int)err->code;
+    }
+    e->lapsed = e->lapsed || clock_now_us() > e->lease_until_us;
+    e->lease_until_us = until_us;
+    return 0;
 }
 
-/* Should it fail for too long, others adopt our turns, and the epoch keeps us from writing to them.
- */
+/* Should it fail for too long, others adopt our turns, and the epoch keeps us from writing to them;
+ * turn_claim_loop lets go of them. */
 static void renew_loop(void *engine) {
     struct turn_engine *e = engine;
     struct err err;

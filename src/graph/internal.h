@@ -70,6 +70,7 @@ struct turn {
     bool message_plain;
     bool new_thread; /* made by this turn: there is no history to read */
     bool lost;       /* ours in the store, and nobody here knew of it */
+    bool taken;      /* another process has it by now */
     bool adopted;    /* from an owner that died, or from the queue: the message is in the history */
     struct str resumes; /* the interrupted turn this one goes on with; empty: none */
     const struct node
@@ -267,6 +268,8 @@ struct turn_engine {
     struct fiber_cond changed; /* a turn ended, or the engine stops */
     bool stopping;
     int64_t last_claim_us;
+    int64_t lease_until_us;
+    bool lapsed; /* it had run out when it was renewed: others may have taken turns that run here */
     int64_t doubt_us; /* when the outcome of a transaction was last unknown; 0: never */
     struct turn_engine_stats stats;
 };

@@ -140,7 +140,7 @@ static void end_badly(struct turn *t, const struct err *why) {
         leave_open(t);
         return;
     }
-    if (why->code == ERR_PRECONDITION) {
+    if (why->code == ERR_PRECONDITION || t->taken) {
         log_warn("graph", "turn %.*s was taken over by another process", STR_ARG(t->turn_id));
         t->engine->stats.lost_leases++;
         leave_open(t);

@@ -8,49 +8,100 @@
 
 /* ---- another process takes the turn ---- */
 
-static void check_taken(struct house *h, struct process *a, struct turn_ticket *ticket,
-                        const char *id, const char *messages_end) {
-    struct process b cleanup(process_close) = {0};
+/* To its end, in the eyes of a client of the former owner. */
+static void check_taken(struct house *h, struct turn_ticket *ticket, const char *id,
+                        const char *messages_end) {
     struct heard heard = {0};
-    process_lose_lease(a);
-    process_start(h, "b", &b);
     hear(ticket->reader, &heard);
     check_whole(&heard);
-    CHECK(ended(h, id));
     CHECK_STR(state_of(h, id), "done 1");
     CHECK(str_ends(messages(h, id), str_z(messages_end)));
+}
+
+/* Its first call waits at the gate, its second is done and stored. */
+static bool begin_to_act(struct house *h, struct process *p, struct turn_ticket *ret) {
+    int rc = say(p, "r", "r", "[tool wait_act {}] [tool act {}] [then] [say done]", ret, &h->f.err);
+    if (!CHECK_OK(rc, &h->f.err) || !CHECK(house_called(h, TOOL_WAIT_ACT, 1))) {
+        return false;
+    }
+    while (!str_eq(effects_of(h, "r"), STR("intent done ")) && h->calls[TOOL_ACT] < 2) {
+        (void)fiber_sleep(5);
+    }
+    return true;
+}
+
+static void check_lost(struct house *h, struct process *p) {
+    while (turn_engine_stats(p->engine).running) {
+        (void)fiber_sleep(5);
+    }
+    CHECK_INT(turn_engine_stats(p->engine).lost_leases, 1);
+    CHECK_STR(effects_of(h, "r"), "unknown done ");
+    CHECK_INT(h->calls[TOOL_WAIT_ACT], 1);
+    CHECK_INT(h->calls[TOOL_ACT], 1);
 }
 
 BOTH_BACKENDS(what_cannot_be_repeated_becomes_unknown) {
     struct house h cleanup(house_close) = {0};
     struct process a cleanup(process_close) = {0};
+    struct process b cleanup(process_close) = {0};
     struct turn_ticket ticket;
     REQUIRE(house_open(&h, backend));
     process_open(&h, "a", &a);
-    REQUIRE_OK(
-        say(&a, "r", "r", "[tool wait_act {}] [tool act {}] [then] [say done]", &ticket, &h.f.err),
-        &h.f.err);
-    CHECK(house_called(&h, TOOL_WAIT_ACT, 1));
-    while (!str_eq(effects_of(&h, "r"), STR("intent done ")) && h.calls[TOOL_ACT] < 2) {
-        (void)fiber_sleep(5);
-    }
-    check_taken(&h, &a, &ticket, "r", " tool:acted assistant:done ");
+    REQUIRE(begin_to_act(&h, &a, &ticket));
+    process_lose_lease(&a);
+    process_start(&h, "b", &b);
+    CHECK(ended(&h, "r"));
+    CHECK_STR(effects_of(&h, "r"), "unknown done ");
     CHECK(str_find(messages(&h, "r"), STR("tool:Outcome unknown: ")) != SIZE_MAX);
-    CHECK_STR(effects_of(&h, "r"), "unknown done ");
-    CHECK_INT(h.calls[TOOL_WAIT_ACT], 1);
-    CHECK_INT(h.calls[TOOL_ACT], 1);
-    /* what the former owner hears too late goes nowhere */
-    house_open_gate(&h);
-    while (turn_engine_stats(a.engine).running) {
+    house_open_gate(&h); /* what the former owner hears too late goes nowhere */
+    check_taken(&h, &ticket, "r", " tool:acted assistant:done ");
+    check_lost(&h, &a);
+}
+
+/* Its turn waits for a tool and would notice nothing for long, nor would its client. */
+BOTH_BACKENDS(an_owner_that_stood_still_lets_go_of_what_was_taken) {
+    struct house h cleanup(house_close) = {0};
+    struct process a cleanup(process_close) = {0};
+    struct process b cleanup(process_close) = {0};
+    struct turn_ticket ticket;
+    REQUIRE(house_open(&h, backend));
+    process_open(&h, "a", &a);
+    REQUIRE(begin_to_act(&h, &a, &ticket));
+    process_lose_lease(&a);
+    process_start(&h, "b", &b);
+    CHECK(ended(&h, "r"));
+    process_wake(&a);
+    check_taken(&h, &ticket, "r", " tool:acted assistant:done ");
+    check_lost(&h, &a);
+    CHECK_INT(h.gave_up, 0);
+}
+
+/* Nobody took anything: its turns go on as if nothing had been. */
+BOTH_BACKENDS(an_owner_that_stood_still_keeps_what_is_its_own) {
+    struct house h cleanup(house_close) = {0};
+    struct process a cleanup(process_close) = {0};
+    struct turn_ticket ticket;
+    struct heard heard = {0};
+    REQUIRE(house_open(&h, backend));
+    process_open(&h, "a", &a);
+    REQUIRE(begin_to_act(&h, &a, &ticket));
+    process_lose_lease(&a);
+    process_wake(&a);
+    uint64_t before = db_stats(h.f.db).transactions;
+    while (db_stats(h.f.db).transactions < before + 8) { /* of its housekeeping */
         (void)fiber_sleep(5);
     }
-    CHECK_INT(turn_engine_stats(a.engine).lost_leases, 1);
-    CHECK_STR(effects_of(&h, "r"), "unknown done ");
+    house_open_gate(&h);
+    hear(ticket.reader, &heard);
+    check_whole(&heard);
+    CHECK_STR(state_of(&h, "r"), "done 0");
+    CHECK_STR(effects_of(&h, "r"), "done done ");
 }
 
 BOTH_BACKENDS(what_can_be_repeated_is) {
     struct house h cleanup(house_close) = {0};
     struct process a cleanup(process_close) = {0};
+    struct process b cleanup(process_close) = {0};
     struct turn_ticket ticket;
     REQUIRE(house_open(&h, backend));
     process_open(&h, "a", &a);
@@ -59,7 +110,8 @@ BOTH_BACKENDS(what_can_be_repeated_is) {
     CHECK(house_called(&h, TOOL_WAIT_LOOK, 1));
     turn_engine_stop(a.engine, 0);
     h.gate_open = true;
-    check_taken(&h, &a, &ticket, "r", " tool:seen late assistant:done ");
+    process_start(&h, "b", &b);
+    check_taken(&h, &ticket, "r", " tool:seen late assistant:done ");
     CHECK_INT(h.calls[TOOL_WAIT_LOOK], 2);
 }
 

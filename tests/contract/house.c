@@ -33,6 +33,7 @@ static int wait_at_gate(struct house *h, struct err *err) {
     while (!h->gate_open) {
         int rc = fiber_wait(&h->gate, PATIENCE_MS);
         if (rc < 0) {
+            h->gave_up += rc == -ERR_TIMEOUT;
             return err_set(err, (enum err_code) - rc, "waiting at the gate");
         }
     }
@@ -221,6 +222,10 @@ void process_open(struct house *h, const char *id, struct process *ret) {
 void process_start(struct house *h, const char *id, struct process *ret) {
     make(h, id, ret);
     CHECK_OK(turn_engine_start(ret->engine, &h->f.err), &h->f.err);
+}
+
+void process_wake(struct process *p) {
+    CHECK_OK(turn_engine_start(p->engine, &p->house->f.err), &p->house->f.err);
 }
 
 void process_lose_lease(struct process *p) {

@@ -39,6 +39,7 @@ struct house {
     struct user_epochs *epochs;
     struct toolbox *toolbox;
     unsigned calls[HOUSE_TOOLS];
+    unsigned gave_up; /* calls that waited at the gate until their own patience ended */
     bool gate_open;
     struct fiber_cond gate;
     char url[96];
@@ -62,6 +63,8 @@ struct process {
 void process_open(struct house *h, const char *id, struct process *ret);
 /* With it: it looks for turns to adopt. */
 void process_start(struct house *h, const char *id, struct process *ret);
+/* The same for one that was opened: as if it had stood still until now. */
+void process_wake(struct process *p);
 /* From now on others may adopt what it runs, while it goes on as if nothing were. */
 void process_lose_lease(struct process *p);
 void process_close(struct process *p); /* accepts one that is not open */
