@@ -48,7 +48,7 @@ export function suite(name, body) {
 
 /** Says who the user is, so that the first run does not ask. */
 export async function introduce(g, profile = { name: 'Robin', time_zone: 'Europe/Zurich', about: 'Likes short answers.' }) {
-  const r = await g.request('PUT', '/api/me/profile', { json: profile });
+  const r = await g.request('PUT', '/api/me/profile', { body: profile });
   assert.equal(r.status, 200, r.text);
 }
 
