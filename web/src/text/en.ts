@@ -18,6 +18,8 @@ export const en = {
     skipToContent: 'Skip to the conversation',
     unexpected: 'Something went wrong in this page.',
     reload: 'Reload',
+    partMissing:
+      'This part of the app could not be loaded. Check the connection, then reload the page.',
     failed: 'Adjutant could not be opened',
     menu: 'Open the menu',
     closeMenu: 'Close the menu',
