@@ -30,5 +30,6 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
   },
 });

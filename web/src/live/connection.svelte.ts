@@ -208,7 +208,7 @@ class Connection {
     const random = 0.5 + Math.random() / 2;
     const pause = code === TRY_LATER ? Math.max(this.#pauseMs, 4_000) : this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
-    this.#wait(pause * random);
+    this.#wait(Math.round(pause * random));
   }
 
   /** Why is there no connection? Signed out, no network, or a proxy that lets no WebSocket through. */

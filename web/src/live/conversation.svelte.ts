@@ -209,6 +209,7 @@ class OpenConversation implements Conversation {
   #settleCalls(): void {
     const stored = this.turns.filter((t) => !isHere(t));
     stored.forEach((turn, i) => {
+      if (turn.state === 'interrupted' && !turn.items.some(isUnanswered)) answered(turn);
       const next = stored[i + 1];
       if (!next || isOpen(turn) || !turn.items.some(isUnanswered)) return;
       // A turn without words of the user goes on with the calls before it.
@@ -261,7 +262,9 @@ class OpenConversation implements Conversation {
       if (turn.interrupts.length) {
         turn.state = 'interrupted';
         ask(turn);
-      } else if (!this.turns.some(isOpen)) {
+      } else if (this.turns.some(isOpen)) {
+        answered(turn);
+      } else {
         giveUpCalls(turn);
       }
     }
@@ -325,11 +328,7 @@ class OpenConversation implements Conversation {
     for (const earlier of this.turns.slice(0, Math.max(at, 0))) {
       if (!earlier.interrupts.length) continue;
       if (turn.user) giveUpCalls(earlier);
-      else {
-        earlier.interrupts = [];
-        earlier.state = 'done';
-        ask(earlier);
-      }
+      else answered(earlier);
     }
   }
 
@@ -511,6 +510,13 @@ class OpenConversation implements Conversation {
       this.#follow(this.turns.at(-1)!);
     }
   }
+}
+
+/** All that the turn asked was answered; another one goes on with it. */
+function answered(turn: TurnView): void {
+  turn.interrupts = [];
+  if (turn.state === 'interrupted') turn.state = 'done';
+  ask(turn);
 }
 
 /** What more than its messages is known of a turn. */

@@ -16,12 +16,17 @@ class Session {
 
   readonly defaultModel = $derived(this.models.find((m) => m.default) ?? this.models[0] ?? null);
 
+  #connected = false;
+
   constructor() {
     onSignedOut(() => this.#signedOut());
     const again = coalesced(() => this.#refresh(), 300);
     onChanged('settings', (change) => {
       if (this.phase !== 'ready') return;
-      if (change.what === 'all' || /^(credentials|profile)$/.test(change.name)) again.schedule();
+      // The first connection comes right after the first reading.
+      if (change.what === 'all' && !this.#connected) this.#connected = true;
+      else if (change.what === 'all' || /^(credentials|profile)$/.test(change.name))
+        again.schedule();
     });
   }
 
@@ -84,6 +89,7 @@ class Session {
 
   #signedOut(): void {
     connection.stop();
+    this.#connected = false;
     this.me = null;
     this.models = [];
     this.phase = 'signed-out';
