@@ -15,6 +15,13 @@ export interface ChatDoor {
   regenerate(): void;
 }
 
+/** What a search found, to be shown in its thread. */
+export interface Reveal {
+  threadId: string;
+  messageId: string;
+  words: string[];
+}
+
 const KEY = 'adjutant.sidebar';
 
 function remembered(): boolean {
@@ -32,7 +39,7 @@ class Shell {
   chat = $state.raw<ChatDoor | null>(null);
   panel = $state.raw<{ title: string; content: Snippet } | null>(null); // beside the conversation
 
-  reveal = $state.raw<{ threadId: string; messageId: string; seq: number } | null>(null); // after a search
+  reveal = $state.raw<Reveal | null>(null);
 
   // Which thread's title is being written, and where; which is about to be deleted.
   renaming = $state.raw<{ id: string; where: 'list' | 'top' } | null>(null);

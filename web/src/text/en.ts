@@ -36,7 +36,7 @@ export const en = {
     logout: 'Log out',
     theme: 'Appearance',
     themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
-    account: (name: string) => `Account of ${name}`,
+    account: 'Account:',
     you: 'You',
     notConnected: 'Not connected.',
     tryingAgain: (seconds: number) => `Trying again in ${seconds} s`,

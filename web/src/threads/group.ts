@@ -1,6 +1,6 @@
 // Threads by when something was last said in them, in the time of the device.
 import type { Thread } from '../api/types';
-import { text } from '../text';
+import { dateLocale, text } from '../text';
 
 export interface Group {
   id: string;
@@ -18,7 +18,7 @@ function groupOf(changed: Date, now: Date): { id: string; label: string } {
   const sameYear = changed.getFullYear() === now.getFullYear();
   return {
     id: `${changed.getFullYear()}-${changed.getMonth() + 1}`,
-    label: changed.toLocaleDateString(text.locale, {
+    label: changed.toLocaleDateString(dateLocale, {
       month: 'long',
       year: sameYear ? undefined : 'numeric',
     }),
