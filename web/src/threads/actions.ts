@@ -18,7 +18,7 @@ export async function rename(id: string, title: string): Promise<void> {
   }
 }
 
-export async function archive(thread: Thread, archived: boolean): Promise<void> {
+export async function archive(thread: Thread, archived: boolean, undoing = false): Promise<void> {
   try {
     await threads.archive(thread.id, archived);
   } catch (error) {
@@ -26,8 +26,9 @@ export async function archive(thread: Thread, archived: boolean): Promise<void> 
   }
   const wasOpen = archived && isOpen(thread.id);
   if (wasOpen) router.go('/');
+  if (undoing) return;
   toasts.show(archived ? text.threads.archivedToast : text.threads.unarchivedToast, {
-    action: { label: text.threads.undo, run: () => void archive(thread, !archived) },
+    action: { label: text.threads.undo, run: () => void archive(thread, !archived, true) },
   });
 }
 
