@@ -47,7 +47,7 @@ function command(id: CommandId, icon: Component, run: () => void, shortcut?: str
 function ofChat(chat: ChatDoor): Command[] {
   const list = [command('model', Box, chat.pickModel), command('attach', ImagePlus, chat.attach)];
   if (chat.conversation.busy) {
-    list.unshift(command('stop', CircleStop, () => void chat.conversation.stop(), 'Escape'));
+    list.unshift(command('stop', CircleStop, chat.stop, 'Escape'));
   } else if (chat.canRegenerate) list.push(command('regenerate', RefreshCw, chat.regenerate));
   return list;
 }

@@ -10,6 +10,7 @@ export interface ChatDoor {
   readonly thread: Thread | undefined; // as it stands in the list
   readonly canRegenerate: boolean;
   focus(): void;
+  stop(): void;
   attach(): void;
   pickModel(): void;
   regenerate(): void;

@@ -61,6 +61,14 @@ export class Composing {
     this.changed();
   }
 
+  /** What comes back, before what was written since. */
+  putBefore(draft: Draft): void {
+    this.set({
+      text: [draft.text, this.text].filter((words) => words.trim()).join('\n\n'),
+      images: [...draft.images, ...this.images],
+    });
+  }
+
   /** What is to be sent; nothing is left behind. */
   take(): Draft {
     const draft = { text: this.text.trim(), images: this.images };

@@ -486,6 +486,12 @@ class OpenConversation implements Conversation {
     if (this.threadId === null) return;
     await Promise.allSettled([...this.#sending]);
     await api.post(`/api/threads/${segment(this.threadId)}/cancel`);
+    // What waited for its turn leaves no trace in the thread.
+    for (const turn of this.turns.filter((t) => t.state === 'queued')) {
+      this.#live.get(turn.id)?.stop();
+      this.#live.delete(turn.id);
+      this.turns = this.turns.filter((t) => t.id !== turn.id);
+    }
   }
 
   async answer(interrupt: Interrupt, answer: Answer): Promise<void> {

@@ -88,6 +88,7 @@ export interface Conversation {
   /** Forks the thread; the fork's id. */
   edit(turn: TurnView, draft: Draft, options?: { model?: string }): Promise<string>;
   regenerate(turn: TurnView, options?: { model?: string }): Promise<string>;
+  /** Also what is queued: its turns are gone then. */
   stop(): Promise<void>;
   /** Sends again what was refused or waits for the connection; in this thread, once. */
   retry(turn: TurnView): Promise<void>;

@@ -39,7 +39,7 @@ export const en = {
     account: 'Account:',
     you: 'You',
     notConnected: 'Not connected.',
-    tryingAgain: (seconds: number) => `Trying again in ${seconds} s`,
+    tryingAgain: (seconds: number) => `Trying again in ${seconds} s.`,
     connecting: 'Connecting …',
     kept: 'What you write is kept.',
     tryNow: 'Try now',
