@@ -20,6 +20,7 @@ export const en = {
     reload: 'Reload',
     partMissing:
       'This part of the app could not be loaded. Check the connection, then reload the page.',
+    newVersion: 'There is a new version of Adjutant.',
     failed: 'Adjutant could not be opened',
     menu: 'Open the menu',
     closeMenu: 'Close the menu',
