@@ -39,8 +39,12 @@ async function start(): Promise<void> {
 }
 
 function tellOfUpdates(): void {
-  if (!navigator.serviceWorker.controller) return;
+  let updates = navigator.serviceWorker.controller !== null; // the first one is none
   navigator.serviceWorker.addEventListener('controllerchange', () => {
+    if (!updates) {
+      updates = true;
+      return;
+    }
     toasts.show(text.app.newVersion, {
       action: { label: text.app.reload, run: () => location.reload() },
     });
