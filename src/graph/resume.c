@@ -200,6 +200,11 @@ static struct turn *new_turn(struct resuming *s, struct err *err) {
         turn_get(e->options.db, asked_by, &s->arena, &before, err) < 0) {
         return NULL;
     }
+    /* The same answer may have come in another request while this one looked. */
+    if (s->r->turn_id.n && turn_find(e, s->r->user_id, s->r->turn_id)) {
+        err_set(err, ERR_CONFLICT, "the turn exists already");
+        return NULL;
+    }
     struct turn *t = turn_new(e, s->r->user_id, row->thread_id,
                               s->r->turn_id.n ? s->r->turn_id : id_str(&turn_id));
     if (turn_input_read(t, before.input, err) < 0) {
@@ -297,6 +302,17 @@ static int resume(struct resuming *s, struct turn_ticket *ret, struct err *err) 
     }
 }
 
+/* What became of an earlier request under the same name, which was not there at the first look. */
+static int follow_repeated(struct resuming *s, struct turn_ticket *ret, struct err *err) {
+    struct err why;
+    int rc = turn_follow_earlier(s->engine, s->r->user_id, s->r->turn_id, ret, &why);
+    if (rc == -ERR_NOT_FOUND) {
+        return -(int)err->code;
+    }
+    *err = rc < 0 ? why : *err;
+    return rc;
+}
+
 int turn_resume(struct turn_engine *e, const struct turn_resumption *r, struct turn_ticket *ret,
                 size_t *ret_open, struct err *err) {
     struct resuming s = {.engine = e, .r = r};
@@ -317,6 +333,8 @@ int turn_resume(struct turn_engine *e, const struct turn_resumption *r, struct t
         feed_interrupt(e->options.feed, r->user_id, asked->thread_id, asked->turn_id);
         remember(&s);
         *ret_open = s.n_open;
+    } else if (rc == -ERR_CONFLICT && r->turn_id.n) {
+        rc = follow_repeated(&s, ret, err);
     }
     arena_done(&s.arena);
     return rc;

@@ -190,6 +190,49 @@ BOTH_BACKENDS(of_answers_given_at_once_one_counts) {
     CHECK_INT(h.calls[TOOL_ACT], 1);
 }
 
+struct repeat {
+    struct process *p;
+    struct str id;
+    struct turn_ticket ticket;
+    int rc;
+    struct err err;
+};
+
+static void repeat_main(void *arg) {
+    struct repeat *r = arg;
+    size_t open;
+    r->rc = answer(r->p, r->id, true, "", "r2", &r->ticket, &open, &r->err);
+}
+
+/* A client that sends its answer again before it heard of the first. */
+BOTH_BACKENDS(an_answer_sent_several_times_at_once_is_one) {
+    struct house h cleanup(house_close) = {0};
+    struct process a cleanup(process_close) = {0};
+    struct repeat repeats[4];
+    struct fiber_scope scope;
+    struct interrupt_row *rows;
+    REQUIRE(house_open(&h, backend));
+    process_open(&h, "a", &a);
+    set_policy(&h, "act", "ask");
+    ask_for(&a, "r1", "[tool act {}] [then] [say done]");
+    REQUIRE((rows = asked(&h, 1)) != NULL);
+    fiber_scope_init(&scope);
+    for (size_t i = 0; i < ARRAY_LEN(repeats); i++) {
+        repeats[i] = (struct repeat){.p = &a, .id = rows[0].is.id};
+        CHECK_OK(fiber_spawn(&scope, "repeat", repeat_main, &repeats[i], NULL, &h.f.err), &h.f.err);
+    }
+    fiber_scope_join(&scope);
+    for (size_t i = 0; i < ARRAY_LEN(repeats); i++) {
+        struct heard heard = {0};
+        if (CHECK_OK(repeats[i].rc, &repeats[i].err)) {
+            hear(repeats[i].ticket.reader, &heard);
+            check_whole(&heard);
+        }
+    }
+    CHECK_STR(state_of(&h, "r2"), "done 0");
+    CHECK_INT(h.calls[TOOL_ACT], 1);
+}
+
 BOTH_BACKENDS(several_questions_are_answered_one_by_one) {
     struct house h cleanup(house_close) = {0};
     struct process a cleanup(process_close) = {0};
