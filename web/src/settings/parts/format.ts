@@ -53,6 +53,12 @@ export function cost(microusd: number | null | undefined): string {
   return money(dollars > 0 && dollars < 0.01 ? 4 : 2).format(dollars);
 }
 
+export function milliseconds(n: number | null | undefined): string {
+  if (n == null) return NOTHING;
+  const text = numbers('ms', { maximumFractionDigits: 0 }).format(Math.max(n, 1));
+  return n < 1 ? `<${text}` : text;
+}
+
 export function percent(part: number): string {
   return numbers('percent', { style: 'percent', maximumFractionDigits: 0 }).format(part);
 }
