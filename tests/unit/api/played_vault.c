@@ -41,7 +41,7 @@ int endpoints_offer(const struct endpoints_request *q, struct endpoints *ret, bo
 
 int endpoints_resolve(const struct endpoints_request *q, struct endpoints *ret, struct err *err) {
     (void)q, (void)ret;
-    return NOT_PLAYED;
+    return err_set(err, ERR_FORBIDDEN, "nobody has a key");
 }
 
 void endpoints_done(struct endpoints *e) {
