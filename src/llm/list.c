@@ -151,36 +151,6 @@ static bool read_one(const struct llm_provider *p, const json_t *item, struct ar
     return true;
 }
 
-/* Parsing megabytes would hold up the loop. */
-struct reading {
-    const struct llm_provider *provider;
-    struct str body;
-    struct arena *arena;
-    struct candidate *list;
-    size_t n;
-    bool is_list;
-};
-
-static void read_list(void *arg) {
-    struct reading *r = arg;
-    json_auto_t *tree = NULL;
-    struct err err;
-    if (!json_is_small(r->body, MAX_VALUES) || json_read(r->body, &tree, &err) < 0) {
-        return;
-    }
-    const json_t *list = list_of(tree);
-    size_t n = json_array_size(list);
-    r->is_list = list != NULL;
-    r->list = arena_alloc(r->arena, n * sizeof *r->list);
-    for (size_t i = 0; i < n; i++) {
-        r->list[r->n].place = i;
-        r->n += read_one(r->provider, json_array_get(list, i), r->arena, &r->list[r->n]);
-    }
-    if (r->n) {
-        qsort(r->list, r->n, sizeof *r->list, compare);
-    }
-}
-
 /* What is no good for conversation is left out, unless there is nothing else. */
 static size_t useful(const struct candidate *list, size_t n) {
     size_t chat = 0;
@@ -188,6 +158,38 @@ static size_t useful(const struct candidate *list, size_t n) {
         chat++;
     }
     return MIN(chat ? chat : n, (size_t)LLM_MAX_LISTED);
+}
+
+static void take_best(const struct candidate *list, size_t n, struct arena *arena,
+                      struct llm_listed **ret, size_t *ret_n) {
+    *ret_n = useful(list, n);
+    *ret = arena_alloc(arena, *ret_n * sizeof **ret);
+    for (size_t i = 0; i < *ret_n; i++) {
+        (*ret)[i] = (struct llm_listed){.id = arena_str(arena, list[i].model.id),
+                                        .name = arena_str(arena, list[i].model.name)};
+    }
+}
+
+bool llm_list_read(const struct llm_provider *p, struct str body, struct arena *arena,
+                   struct llm_listed **ret, size_t *ret_n) {
+    struct arena scratch cleanup(arena_done) = {0};
+    json_auto_t *tree = NULL;
+    struct err err;
+    size_t n = 0;
+    if (!json_is_small(body, MAX_VALUES) || json_read(body, &tree, &err) < 0) {
+        return false;
+    }
+    const json_t *items = list_of(tree);
+    struct candidate *list = arena_alloc(&scratch, json_array_size(items) * sizeof *list);
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        list[n].place = i;
+        n += read_one(p, json_array_get(items, i), &scratch, &list[n]);
+    }
+    if (n) {
+        qsort(list, n, sizeof *list, compare);
+    }
+    take_best(list, n, arena, ret, ret_n);
+    return items != NULL;
 }
 
 /* ---- asking ---- */
@@ -233,10 +235,24 @@ static int refused(const struct llm_endpoint *e, int status, struct str body, st
     return llm_failure(e, code, status, strbuf_str(&message), -1, err);
 }
 
+/* Parsing megabytes would hold up the loop. */
+struct reading {
+    const struct llm_provider *provider;
+    struct str body;
+    struct arena *arena;
+    struct llm_listed *list;
+    size_t n;
+    bool is_list;
+};
+
+static void read_list(void *arg) {
+    struct reading *r = arg;
+    r->is_list = llm_list_read(r->provider, r->body, r->arena, &r->list, &r->n);
+}
+
 int llm_list_models(const struct llm_endpoint *endpoint, struct arena *arena,
                     struct llm_listed **ret, size_t *ret_n, struct err *err) {
     struct strbuf body cleanup(strbuf_done) = STRBUF(MAX_BODY_BYTES);
-    struct arena scratch cleanup(arena_done) = {0};
     int status = 0;
     if (ask(endpoint, &body, &status, err) < 0) {
         return -(int)err->code;
@@ -244,18 +260,12 @@ int llm_list_models(const struct llm_endpoint *endpoint, struct arena *arena,
     if (status != 200) {
         return refused(endpoint, status, strbuf_str(&body), err);
     }
-    struct reading r = {
-        .provider = endpoint->provider, .body = strbuf_str(&body), .arena = &scratch};
+    struct reading r = {.provider = endpoint->provider, .body = strbuf_str(&body), .arena = arena};
     fiber_offload(read_list, &r);
     if (!r.is_list) {
         return llm_failure(endpoint, ERR_PROTOCOL, 0, STR("no list of models"), -1, err);
     }
-    size_t n = useful(r.list, r.n);
-    *ret = arena_alloc(arena, n * sizeof **ret);
-    *ret_n = n;
-    for (size_t i = 0; i < n; i++) {
-        (*ret)[i] = (struct llm_listed){.id = arena_str(arena, r.list[i].model.id),
-                                        .name = arena_str(arena, r.list[i].model.name)};
-    }
+    *ret = r.list;
+    *ret_n = r.n;
     return 0;
 }

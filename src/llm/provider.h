@@ -97,6 +97,10 @@ char *llm_url(const struct llm_endpoint *e, const char *path, struct arena *aren
 /* Wipes the copies of the key in fields that write_fields made. */
 void llm_wipe_key(const struct llm_endpoint *e, const struct http_client_field *fields, size_t n);
 
+/* The answer of list_path, best first; false when it is none. May run on a worker. */
+bool llm_list_read(const struct llm_provider *p, struct str body, struct arena *arena,
+                   struct llm_listed **ret, size_t *ret_n);
+
 /* ---- models ---- */
 
 enum llm_model_trait {
