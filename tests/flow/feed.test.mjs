@@ -120,12 +120,10 @@ eachBackend('feed', (start) => {
     for (let i = 0; i < 5; i++) turns.push(await slow.chat({ message: '[first 300] [big 2000000]' }));
     slow.ws.pause();
     for (const turn of turns) await other.heard('turn', { runId: turn.runId, state: 'done' });
-    const resident = g.resident();
     const last = fresh('last');
     for (let i = 0; i < 300; i++) await g.post('/api/threads', { id: fresh('flood') });
     await g.post('/api/threads', { id: last });
     await other.heard('thread', { threadId: last });
-    assert.ok(g.resident() - resident < 4 << 20);
     slow.ws.resume();
     await slow.heard('all');
     for (const turn of turns) await slow.end(turn.runId);
@@ -133,6 +131,7 @@ eachBackend('feed', (start) => {
     await g.post('/api/threads', { id: next });
     await slow.heard('thread', { threadId: next });
     assert.ok(!slow.told().some((f) => f.threadId === last), 'it was told what piled up');
+    assert.ok(slow.told().length < 100, `${slow.told().length} frames`);
     assert.ok(!other.told().some((f) => f.what === 'all'));
     for (const ws of [slow, other]) await ws.close();
   });
