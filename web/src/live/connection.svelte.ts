@@ -263,9 +263,15 @@ class Connection {
     else if (this.#greeted) this.#probe(WAKE_PONG_MS);
   };
 
+  /** The network is said to be gone: a socket that still seems open is asked at once. */
+  #unplugged = (): void => {
+    if (this.#socket && this.#greeted) this.#probe(WAKE_PONG_MS);
+  };
+
   #listen(on: boolean): void {
     const change = on ? 'addEventListener' : 'removeEventListener';
     globalThis[change]?.('online', this.#wake);
+    globalThis[change]?.('offline', this.#unplugged);
     globalThis[change]?.('pageshow', this.#wake);
     globalThis.document?.[change]('visibilitychange', this.#wake);
   }
