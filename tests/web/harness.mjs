@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { gateway } from '../flow/harness.mjs';
 
-export { Adjutant, eventually, Fake, fresh, McpServer, OAuthServer, scratch, Socket, tools } from '../flow/harness.mjs';
+export { Adjutant, createUser, eventually, Fake, fresh, McpServer, OAuthServer, scratch, sleep, Socket, tools } from '../flow/harness.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FAILURES = path.join(ROOT, 'build/test-logs/web');
@@ -43,6 +43,7 @@ after(async () => { await (await shared)?.close(); });
 export function suite(name, body) {
   describe(name, { concurrency: 1 }, () => body((options = {}) => gateway({
     backend: 'sqlite', fakeOptions: { args: ['--scenes', SCENES] }, ...options,
+    env: { TITLE_MODEL: '', ...options.env },
   })));
 }
 
@@ -78,6 +79,38 @@ export async function newPage(context) {
 export function complaintsOf(page) {
   return page.complaints.filter((line) => !page.expected.some((pattern) => pattern.test(line)));
 }
+
+export const composer = (page) => page.getByRole('textbox', { name: 'Message', exact: true });
+export const turns = (page) => page.getByRole('article');
+
+/** As with a finger or a mouse; Enter is the keyboard test's. */
+export async function say(page, words) {
+  await composer(page).fill(words);
+  await page.getByRole('button', { name: 'Send', exact: true }).click();
+}
+
+/** What the conversation shows; what is only said to screen readers stands elsewhere. */
+export const reads = (page, words) => page.getByRole('region', { name: 'Messages' }).getByText(words, { exact: typeof words === 'string' });
+
+/** Nothing is being answered. */
+export const rest = (page) => page.getByRole('button', { name: 'Stop', exact: true }).waitFor({ state: 'hidden' });
+
+export const threadOf = (page) => new URL(page.url()).pathname.split('/')[2];
+
+/** What is shown of the last turn, without what is only for screen readers, in one line. */
+export async function lastAnswer(page) {
+  return (await turns(page).last().locator('.markdown').allInnerTexts()).join(' ').replace(/\s+/g, ' ').trim();
+}
+
+/** What the store has as the last words of a thread, in one line. */
+export async function lastStored(g, thread) {
+  const { content } = (await g.messages(thread)).at(-1);
+  const words = typeof content === 'string' ? content : content.filter((b) => b.type === 'text').map((b) => b.text).join('');
+  return words.replace(/\s+/g, ' ').trim();
+}
+
+/** Of network errors, in a test that takes the gateway away. */
+export const CUT = [/WebSocket connection to/, /net::ERR_/, /Failed to load resource/];
 
 /** options: those of visit, `path`, and `introduced: false` for somebody who was never here. */
 export function webtest(name, g, ...rest) {
