@@ -126,3 +126,32 @@ TEST(texts_are_unescaped_into_the_arena) {
     CHECK(!scan_text(&arena, STR("\"a\" 1"), &meant));
     CHECK(!scan_text(&arena, STR("\"\\ud800\""), &meant));
 }
+
+/* A special byte at each place of a long string, and what is none but nearly so. */
+TEST(strings_end_where_their_quote_is) {
+    static const struct {
+        char byte;
+        bool ends, refused;
+    } cases[] = {{'"', true, false},     {'\x1f', false, true},  {'\n', false, true},
+                 {'\0', false, true},    {' ', false, false},    {'!', false, false},
+                 {'#', false, false},    {'[', false, false},    {']', false, false},
+                 {'\x7f', false, false}, {'\x80', false, false}, {'\xa2', false, false},
+                 {'\xdc', false, false}, {'\xff', false, false}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        for (size_t at = 0; at < 40; at++) {
+            char text[48];
+            memset(text, 'x', sizeof text);
+            text[0] = text[41] = '"';
+            text[1 + at] = cases[i].byte;
+            struct scan s = scan_begin((struct str){text, 42});
+            struct str raw = STR_EMPTY;
+            CHECK(scan_string(&s, &raw) == !cases[i].refused);
+            CHECK_INT(raw.n, cases[i].refused ? 0 : cases[i].ends ? at : 40);
+        }
+    }
+    char escaped[] = "\"xxxxxxx\\\"xxxxxxxxxxxx\\\\\"yyyyyyyyyyyy";
+    struct scan s = scan_begin(str_z(escaped));
+    struct str raw;
+    REQUIRE(scan_string(&s, &raw));
+    CHECK_STR(raw, "xxxxxxx\\\"xxxxxxxxxxxx\\\\");
+}
