@@ -55,6 +55,23 @@ describe('the connection', () => {
     expect(tab.connection.following).toBe(0);
   });
 
+  test('tells all who follow a turn, each from where it began', async () => {
+    gateway.begin('t', 'run', 'hi');
+    gateway.say('run', 'one');
+    const [one, two] = [listener(), listener()];
+    const stop = tab.connection.follow('run', 0, one);
+    await settle();
+    tab.connection.follow('run', 1, two);
+    await settle();
+    expect(one.heard.map((h) => h.seq)).toEqual([1, 2]);
+    expect(two.heard.map((h) => h.seq)).toEqual([2]);
+    stop();
+    gateway.finish('run');
+    await settle();
+    expect([one.heard.length, two.heard.length]).toEqual([2, 2]);
+    expect([one.ends, two.ends]).toEqual([[], ['end']]);
+  });
+
   test('notices a line that is dead', async () => {
     gateway.socket.deaf = true;
     await settle(25_000);

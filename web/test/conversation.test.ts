@@ -161,6 +161,32 @@ describe('sending', () => {
     expect(gateway.turns.size).toBe(1);
   });
 
+  test('sends large messages beside the socket', async () => {
+    const tab = await newTab();
+    const c = await show(tab, null);
+    const image = { id: 'i', mediaType: 'image/png' as const, data: 'A'.repeat(300_000) };
+    await c.send({ text: 'look', images: [image] });
+    await settle();
+    expect(gateway.socket.sent.some((f) => f.type === 'chat')).toBe(false);
+    expect(gateway.requests).toContain('POST /api/chat');
+    expect(c.turns[0]!.state).toBe('running');
+  });
+
+  test('what was cancelled before it began does not wait for ever', async () => {
+    const tab = await newTab();
+    gateway.begin('t', 'first', 'hi');
+    gateway.finish('first');
+    const c = await show(tab, 't');
+    await send(c, 'later');
+    const id = c.turns[1]!.id;
+    c.turns[1]!.state = 'queued';
+    gateway.messages.get('t')!.pop();
+    gateway.turns.get(id)!.state = 'cancelled';
+    for (const socket of gateway.sockets) socket.tell({ type: 'end', runId: id });
+    await settle(1_000);
+    expect(c.busy).toBe(false);
+  });
+
   test('forgets what is discarded', async () => {
     const tab = await newTab();
     const c = await show(tab, null);

@@ -20,8 +20,7 @@ export interface Accepted {
 }
 
 interface Follow {
-  runId: string;
-  seq: number;
+  seq: number; // of the newest event it was told
   follower: Follower;
 }
 
@@ -76,7 +75,7 @@ class Connection {
   #ticker: ReturnType<typeof setInterval> | undefined;
   #quiet: ReturnType<typeof setTimeout> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
-  #follows = new Map<string, Follow>();
+  #follows = new Map<string, Set<Follow>>(); // by turn; one subscription each
   #waiting = new Map<string, Waiting>();
   #refs = 0;
   #online = new Set<() => void>();
@@ -122,15 +121,16 @@ class Connection {
    * With `begun: false` the subscription comes with a chat or answer frame that the caller sends.
    */
   follow(runId: string, since: number, follower: Follower, begun = true): () => void {
-    const follow: Follow = { runId, seq: since, follower };
+    const follow: Follow = { seq: since, follower };
     if (!this.#follows.has(runId) && this.#follows.size >= this.maxSubscriptions) {
       queueMicrotask(() => follower.onProblem(new Problem(429, 'busy', text.live.busy)));
       return () => {};
     }
-    this.#follows.set(runId, follow);
-    if (begun && this.state === 'online') this.#subscribe(follow);
+    const all = this.#follows.get(runId) ?? new Set();
+    this.#follows.set(runId, all.add(follow));
+    if (begun && this.state === 'online') this.#subscribe(runId);
     return () => {
-      if (this.#follows.get(runId) !== follow) return;
+      if (!all.delete(follow) || all.size || this.#follows.get(runId) !== all) return;
       this.#follows.delete(runId);
       if (this.state === 'online') this.#send({ type: 'unsubscribe', runId });
     };
@@ -312,7 +312,7 @@ class Connection {
     this.state = 'online';
     this.reason = null;
     this.#expectSigns();
-    for (const follow of this.#follows.values()) this.#subscribe(follow);
+    for (const runId of this.#follows.keys()) this.#subscribe(runId);
     // What changed before the answer was missed; a server that can't watch refuses.
     const all = () => announce({ what: 'all' });
     this.request({ type: 'watch' }).then(all, (problem: Problem) => problem.status && all());
@@ -320,17 +320,19 @@ class Connection {
   }
 
   #event(frame: Frame): void {
-    const follow = this.#follows.get(frame.runId!);
-    if (!follow || !frame.event || !(frame.seq! > follow.seq)) return;
-    follow.seq = frame.seq!;
-    follow.follower.onEvent(frame.seq!, frame.event);
+    const { runId, seq, event } = frame;
+    if (seq === undefined || !event) return;
+    for (const follow of [...(this.#follows.get(runId!) ?? [])]) {
+      if (seq <= follow.seq) continue;
+      follow.seq = seq;
+      follow.follower.onEvent(seq, event);
+    }
   }
 
   #ended(runId: string, tell: (follower: Follower) => void): void {
-    const follow = this.#follows.get(runId);
-    if (!follow) return;
+    const all = this.#follows.get(runId) ?? [];
     this.#follows.delete(runId);
-    tell(follow.follower);
+    for (const { follower } of all) tell(follower);
   }
 
   #answer(frame: Frame): void {
@@ -342,11 +344,13 @@ class Connection {
     else waiting.resolve(frame);
   }
 
-  #subscribe(follow: Follow): void {
-    this.request({ type: 'subscribe', runId: follow.runId, since: follow.seq }).catch((problem) => {
-      if (this.#follows.get(follow.runId) !== follow || !problem.status) return;
-      this.#follows.delete(follow.runId);
-      follow.follower.onProblem(problem);
+  /** Replaces an earlier subscription to the same turn. */
+  #subscribe(runId: string): void {
+    const all = this.#follows.get(runId)!;
+    const since = Math.min(...[...all].map((follow) => follow.seq));
+    this.request({ type: 'subscribe', runId, since }).catch((problem: Problem) => {
+      if (this.#follows.get(runId) !== all || !problem.status) return;
+      this.#ended(runId, (follower) => follower.onProblem(problem));
     });
   }
 }

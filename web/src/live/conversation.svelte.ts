@@ -9,13 +9,14 @@ import { contentOf } from './drafts';
 import { giveUpCalls, historyOf, queuedTurns, type StoredTurn } from './history';
 import { newId } from './ids';
 import type { Conversation, Draft, ToolItem, TurnView } from './model';
-import { isPassing, outbox, type OutboxEvent, type Outgoing, said } from './outbox';
+import { isPassing, outbox, type OutboxEvent, type Outgoing, said, sizeOf } from './outbox';
 import { beforePaint } from './paint';
 import { session } from './session.svelte';
 
 const PAGE = 50;
 const LOOK_MS = 300;
 const FOLLOWED_AT_ONCE = 24; // of the socket's subscriptions
+const LARGE_BYTES = 200_000;
 
 type Options = { model?: string };
 
@@ -162,8 +163,22 @@ class OpenConversation implements Conversation {
     if (!overlaps || !this.#oldest.length) this.#began(page, stored, orphans);
     const begun = new Set(stored.map(({ view }) => view.id));
     const waiting = queuedTurns(page.queued.filter((m) => !begun.has(m.turn_id)));
+    const all = [...stored, ...waiting];
+    const running = page.open_turn;
+    if (running && !all.some(({ view }) => view.id === running.id)) {
+      // It goes on with answers, and has said nothing yet.
+      const view: TurnView = { id: running.id, state: running.state, items: [], interrupts: [] };
+      all.splice(stored.length, 0, { view, lastSeq: 0 });
+    }
     let at = 0;
-    for (const turn of [...stored, ...waiting]) at = this.#place(turn, at, page) + 1;
+    for (const turn of all) at = this.#place(turn, at, page) + 1;
+    // What waited and is nowhere any more was cancelled before it began.
+    const there = new Set(all.map(({ view }) => view.id));
+    for (const turn of this.turns) {
+      if (turn.state === 'queued' && !there.has(turn.id) && !this.#live.has(turn.id)) {
+        turn.state = 'cancelled';
+      }
+    }
     for (const id of [page.open_turn?.id ?? '', ...waiting.map(({ view }) => view.id)]) {
       const open = this.#turn(id);
       if (open && connection.following < FOLLOWED_AT_ONCE) this.#follow(open);
@@ -396,8 +411,11 @@ class OpenConversation implements Conversation {
   }
 
   async #deliver(entry: Outgoing, turn: TurnView, mustWait: boolean): Promise<void> {
-    if (mustWait || connection.state !== 'online' || connection.following >= FOLLOWED_AT_ONCE) {
-      turn.state = 'unsent';
+    const online = connection.state === 'online';
+    // A large frame would hold up all others, and the signs of life.
+    const isLarge = sizeOf(entry) > LARGE_BYTES;
+    if (mustWait || !online || isLarge || connection.following >= FOLLOWED_AT_ONCE) {
+      turn.state = online && isLarge ? 'sending' : 'unsent';
       outbox.later(0);
       return;
     }
@@ -439,6 +457,10 @@ class OpenConversation implements Conversation {
     const turn = this.#turn(event.entry.turnId);
     if (!turn || !isHere(turn)) return;
     if (event.what === 'refused') return this.#refused(turn, event.entry);
+    if (event.what === 'waiting') {
+      turn.state = 'unsent';
+      return;
+    }
     turn.state = event.receipt.queued ? 'queued' : 'running';
     this.#follow(turn);
   }

@@ -68,7 +68,9 @@ export const drafts = {
       all[key] = { text: draft.text, images: draft.images.length > 0, at: Date.now() };
       write(all);
     }
-    if (draft.images.length) await images.put(key, draft.images);
+    // Plain copies: what a screen holds may be a proxy, which no database takes.
+    const plain = draft.images.map((image) => ({ ...image }));
+    if (plain.length) await images.put(key, plain);
     else if (had?.images) await images.delete(key);
   },
 

@@ -25,11 +25,21 @@ export interface Receipt {
 }
 
 export type OutboxEvent =
-  { what: 'accepted'; entry: Outgoing; receipt: Receipt } | { what: 'refused'; entry: Outgoing };
+  | { what: 'accepted'; entry: Outgoing; receipt: Receipt }
+  | { what: 'refused'; entry: Outgoing }
+  | { what: 'waiting'; entry: Outgoing }; // it could not be sent now
 
 const RETRY_MS = 5_000;
 const MOST_RETRY_MS = 60_000;
 const LOCKED_S = 1;
+const SEND_MS = 30_000;
+const SLOWEST_BYTES_MS = 16; // what a bad line takes in a millisecond
+
+/** About how many bytes it has on the wire. */
+export const sizeOf = ({ content }: Outgoing): number =>
+  typeof content === 'string'
+    ? content.length
+    : content.reduce((n, b) => n + (b.type === 'image' ? (b.data?.length ?? 0) : 1000), 0);
 
 /** Whether the same message may be taken later. */
 export const isPassing = (problem: unknown): boolean =>
@@ -159,6 +169,7 @@ class Outbox {
         this.#retryMs = RETRY_MS;
       } catch (problem) {
         if (isPassing(problem)) {
+          this.#tell({ what: 'waiting', entry });
           return this.later(problem instanceof Problem ? problem.retryAfterSeconds : undefined);
         }
         this.#tell({ what: 'refused', entry: await this.refuse(entry, problem) });
@@ -167,12 +178,11 @@ class Outbox {
   }
 
   async #send(entry: Outgoing): Promise<void> {
-    const receipt = await api.post<Receipt>('/api/chat', {
-      thread_id: entry.threadId,
-      turn_id: entry.turnId,
-      wait: false,
-      ...said(entry),
-    });
+    const receipt = await api.post<Receipt>(
+      '/api/chat',
+      { thread_id: entry.threadId, turn_id: entry.turnId, wait: false, ...said(entry) },
+      { timeoutMs: SEND_MS + Math.round(sizeOf(entry) / SLOWEST_BYTES_MS) },
+    );
     await this.remove(entry.turnId);
     this.#tell({ what: 'accepted', entry, receipt });
   }

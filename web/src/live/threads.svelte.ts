@@ -21,7 +21,7 @@ class ThreadList {
   problem = $state<string | null>(null);
 
   #cursor: string | undefined;
-  #loading: Promise<void> | undefined;
+  #loading: Promise<void> = Promise.resolve();
   #wanted = false; // somebody looks at it
   #later = coalesced(() => this.refresh().catch(() => {}), REFRESH_MS);
 
@@ -36,11 +36,17 @@ class ThreadList {
     });
   }
 
+  /** One reading after the other. */
+  #next(work: () => Promise<void>): Promise<void> {
+    const done = this.#loading.then(work);
+    this.#loading = done.catch(() => {});
+    return done;
+  }
+
   /** Reads the newest anew; what was loaded beyond them stays. */
   refresh(): Promise<void> {
     this.#wanted = true;
-    this.#loading = (this.#loading ?? Promise.resolve()).then(() => this.#refresh());
-    return this.#loading;
+    return this.#next(() => this.#refresh());
   }
 
   async #refresh(): Promise<void> {
@@ -64,8 +70,7 @@ class ThreadList {
   }
 
   loadMore(): Promise<void> {
-    this.#loading = (this.#loading ?? Promise.resolve()).then(() => this.#more());
-    return this.#loading;
+    return this.#next(() => this.#more());
   }
 
   async #more(): Promise<void> {
