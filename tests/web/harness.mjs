@@ -110,7 +110,7 @@ export async function lastStored(g, thread) {
 }
 
 /** Of network errors, in a test that takes the gateway away. */
-export const CUT = [/WebSocket connection to/, /net::ERR_/, /Failed to load resource/];
+export const CUT = [/WebSocket connection to/, /net::ERR_/, /Failed to load resource/, /error occurred when fetching the script/];
 
 /** options: those of visit, `path`, and `introduced: false` for somebody who was never here. */
 export function webtest(name, g, ...rest) {
