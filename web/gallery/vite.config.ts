@@ -6,5 +6,5 @@ export default defineConfig({
   root: new URL('.', import.meta.url).pathname,
   base: './',
   plugins: [svelte()],
-  build: { outDir: '../node_modules/.gallery', emptyOutDir: true, target: 'es2022', minify: true },
+  build: { outDir: '../node_modules/.gallery', emptyOutDir: true, target: 'es2022' },
 });

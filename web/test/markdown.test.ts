@@ -2,7 +2,7 @@
 import { Marked } from 'marked';
 import { describe, expect, it } from 'vitest';
 import { closeInline, heal } from '../src/markdown/heal';
-import { codeBox, render, sanitize } from '../src/markdown/render';
+import { codeBox, fitHeadings, NO_HEADINGS, render, sanitize } from '../src/markdown/render';
 import { BLOCK_LIMIT, Splitter } from '../src/markdown/splitter';
 
 function html(node: Node): string {
@@ -322,9 +322,17 @@ describe('what is let through', () => {
     expect(shown('# a\n\n###### b')).toBe('<h3>a</h3><h6>b</h6>');
   });
 
+  it('headings begin below the page and leave no level out', () => {
+    const box = document.createElement('div');
+    box.append(sanitize('<h4>a</h4><h6>b</h6><h4>c</h4><h3>d</h3>'));
+    const first = fitHeadings(box, NO_HEADINGS);
+    expect(box.innerHTML).toBe('<h3>a</h3><h4>b</h4><h3>c</h3><h3>d</h3>');
+    expect(first).toEqual({ first: 4, last: 3 });
+  });
+
   it('tasks, tables and code are furnished', () => {
     expect(shown('- [x] a')).toContain('aria-label="Done:"');
-    expect(shown('|a|\n|-|\n|1|')).toContain('class="table-box" tabindex="0" role="region"');
+    expect(shown('|a|\n|-|\n|1|')).toContain('class="table-box" tabindex="0" role="group"');
     expect(shown('- a\n\n  ```js\n  x\n  ```\n')).toContain(
       '<span class="code-language">js</span>',
     );

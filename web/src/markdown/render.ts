@@ -1,7 +1,7 @@
 // Tokens of markdown to nodes that may stand in the page. Whatever the words came from (a model, a
 // web page, a tool), only what is listed here gets through: no script, no style, nothing that is
 // loaded from elsewhere, links only to the web and to mail addresses.
-import DOMPurify from 'dompurify';
+import createPurifier from 'dompurify';
 import { Marked, type Token } from 'marked';
 import { text } from '../text';
 import { languageOf } from './splitter';
@@ -48,7 +48,19 @@ const marked = new Marked({
   },
 });
 
-DOMPurify.addHook('uponSanitizeElement', (node) => {
+// A document of its own: nothing in it is loaded or run.
+const workshop = document.implementation.createHTMLDocument('');
+const purifier = createPurifier(window);
+purifier.setConfig({
+  ALLOWED_TAGS: TAGS,
+  ALLOWED_ATTR: ['href', ...PLAIN],
+  ADD_URI_SAFE_ATTR: PLAIN,
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  ALLOWED_URI_REGEXP: LINK,
+  IN_PLACE: true,
+});
+purifier.addHook('uponSanitizeElement', (node) => {
   if (node.nodeName !== 'IMG') return;
   const image = node as HTMLElement;
   const source = image.getAttribute('src') ?? '';
@@ -65,15 +77,11 @@ export function render(tokens: Token[]): DocumentFragment {
 
 /** HTML that came from outside, without all that is not wanted. */
 export function sanitize(html: string): DocumentFragment {
-  const fragment = DOMPurify.sanitize(html, {
-    ALLOWED_TAGS: TAGS,
-    ALLOWED_ATTR: ['href', ...PLAIN],
-    ADD_URI_SAFE_ATTR: PLAIN,
-    ALLOW_DATA_ATTR: false,
-    ALLOW_ARIA_ATTR: false,
-    ALLOWED_URI_REGEXP: LINK,
-    RETURN_DOM_FRAGMENT: true,
-  });
+  const bench = workshop.createElement('blockquote');
+  bench.innerHTML = html;
+  purifier.sanitize(bench);
+  const fragment = document.createDocumentFragment();
+  fragment.append(...bench.childNodes);
   furnish(fragment);
   return fragment;
 }
@@ -104,6 +112,31 @@ function furnish(fragment: DocumentFragment): void {
   }
 }
 
+/** Where a text's headings stand: the level of its first one, and of the last one shown. */
+export interface Headings {
+  first: number;
+  last: number;
+}
+
+export const NO_HEADINGS: Headings = { first: 0, last: 2 };
+const TOP = 3; // the page's own are above
+const LOWEST = 6;
+
+/** Moves the headings up so that the first is the highest and none is left out on the way down. */
+export function fitHeadings(fragment: ParentNode, before: Headings): Headings {
+  let { first, last } = before;
+  for (const heading of fragment.querySelectorAll('h3, h4, h5, h6')) {
+    const level = Number(heading.nodeName[1]);
+    first ||= level;
+    last = Math.max(TOP, Math.min(TOP + level - first, last + 1, LOWEST));
+    if (last === level) continue;
+    const fitting = element(`h${last}`, '');
+    fitting.append(...heading.childNodes);
+    heading.replaceWith(fitting);
+  }
+  return { first, last };
+}
+
 /** A box with code in it: its language, a button that copies it (see copying.ts). */
 export function codeBox(language: string, code: string): HTMLElement {
   const box = element('div', 'code-box');
@@ -132,6 +165,6 @@ function element(name: string, className: string): HTMLElement {
 // What scrolls by itself must be reached by the keyboard.
 function scrollable(box: HTMLElement, label: string): void {
   box.tabIndex = 0;
-  box.setAttribute('role', 'region');
+  box.setAttribute('role', 'group');
   box.setAttribute('aria-label', label);
 }

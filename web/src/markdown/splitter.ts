@@ -9,7 +9,7 @@ export type Block =
   | { kind: 'plain'; source: string }; // what is too large to be laid out: shown when asked for
 
 /** A block that is no fenced code is laid out up to this length. */
-export const BLOCK_LIMIT = 24_000;
+export const BLOCK_LIMIT = 16_000;
 
 interface Fence {
   indent: number;

@@ -3,15 +3,17 @@
 // often when it takes long, and a long text in slices.
 import { heal } from './heal';
 import { morph } from './morph';
-import { codeBox, render } from './render';
+import { codeBox, fitHeadings, NO_HEADINGS, render, type Headings } from './render';
 import { BLOCK_LIMIT, Splitter, type Block } from './splitter';
 import { text as words } from '../text';
 
 const SLICE_CHARACTERS = 16_000;
 const SLICE_MS = 8;
-const PAUSE_MS = 30; // between two layouts of growing text
+const FRAME_MS = 16;
+const PAUSE_MS = 40; // between two layouts of growing text
 const PAUSE_TIMES_WORK = 6; // they take at most a seventh of the time
 const CODE_SHOWN = 60_000; // characters; the rest when asked for
+const TEXT_SHOWN = 200_000; // likewise
 
 export interface MarkdownViewOptions {
   /** A block is finished, while the text was growing: its words. */
@@ -21,12 +23,15 @@ export interface MarkdownViewOptions {
 export class MarkdownView {
   #splitter = new Splitter();
   #elements: HTMLElement[] = []; // one a block; one more for the open one
+  #headings: Headings[] = [NO_HEADINGS]; // before each block
   #shown = 0; // blocks that are laid out for good
   #text = '';
-  #taken = 0; // characters of it that the splitter has
+  #end = 0; // what is behind it is shown when asked for
+  #taken = 0; // characters that the splitter has
   #open = false;
   #ended = false;
   #frame = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #notBefore = 0;
 
   constructor(
@@ -40,6 +45,7 @@ export class MarkdownView {
     if (!text.startsWith(this.#text) || (this.#ended && text !== this.#text)) this.#reset();
     const first = this.#text === '';
     this.#text = text;
+    this.#end = text.length <= TEXT_SHOWN ? text.length : text.lastIndexOf('\n', TEXT_SHOWN) + 1;
     this.#open = open;
     if (first) this.#work();
     else this.#schedule();
@@ -47,12 +53,14 @@ export class MarkdownView {
 
   destroy(): void {
     cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#timer);
   }
 
   #reset(): void {
     this.#splitter = new Splitter();
     this.root.replaceChildren();
     this.#elements = [];
+    this.#headings = [NO_HEADINGS];
     this.#shown = 0;
     this.#text = '';
     this.#taken = 0;
@@ -60,51 +68,73 @@ export class MarkdownView {
   }
 
   #schedule(): void {
-    if (this.#frame) return;
-    this.#frame = requestAnimationFrame((now) => {
+    if (this.#frame || this.#timer) return;
+    const growing = this.#open && this.#shown === this.#splitter.blocks.length;
+    const wait = growing ? this.#notBefore - performance.now() : 0;
+    if (wait > FRAME_MS) this.#timer = setTimeout(() => this.#inFrame(), wait - FRAME_MS);
+    else this.#inFrame();
+  }
+
+  #inFrame(): void {
+    this.#timer = undefined;
+    this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
-      if (this.#open && now < this.#notBefore) this.#schedule();
-      else this.#work();
+      this.#work();
     });
   }
 
   #work(): void {
     const begun = performance.now();
+    const late = () => performance.now() - begun > SLICE_MS;
     do this.#take();
-    while (this.#taken < this.#text.length && performance.now() - begun < SLICE_MS);
-    if (this.#taken === this.#text.length && !this.#open && !this.#ended) {
+    while (this.#taken < this.#end && !late());
+    if (this.#taken === this.#end && !this.#open && !this.#ended) {
       this.#ended = true;
       this.#change(this.#splitter.end());
     }
-    this.#showBlocks();
-    if (this.#ended) this.#dropOpen();
-    else this.#showOpen();
+    const all = this.#showBlocks(late);
+    if (all && this.#ended) this.#finish();
+    else if (all) this.#showOpen();
     const now = performance.now();
     this.#notBefore = now + Math.max(PAUSE_MS, (now - begun) * PAUSE_TIMES_WORK);
-    if (this.#taken < this.#text.length) this.#schedule();
+    if (!all || this.#taken < this.#end) this.#schedule();
   }
 
   #take(): void {
-    const part = this.#text.slice(this.#taken, this.#taken + SLICE_CHARACTERS);
+    const part = this.#text.slice(this.#taken, Math.min(this.#taken + SLICE_CHARACTERS, this.#end));
     this.#taken += part.length;
     this.#change(this.#splitter.push(part));
+  }
+
+  // No more will come.
+  #finish(): void {
+    this.#dropOpen();
+    if (this.#end < this.#text.length && !this.root.querySelector(':scope > .rest')) {
+      const rest = document.createElement('div');
+      rest.className = 'block rest';
+      layPlain(rest, this.#text.slice(this.#end));
+      this.root.append(rest);
+    }
   }
 
   #change(indices: number[]): void {
     for (const i of indices) {
       const block = this.#splitter.blocks[i];
-      if (i < this.#shown && block) this.#lay(block, this.#elements[i]!);
+      if (i < this.#shown && block) this.#lay(block, i);
     }
   }
 
-  #showBlocks(): void {
+  // False when some are left for the next frame.
+  #showBlocks(late: () => boolean): boolean {
     const { blocks } = this.#splitter;
-    const growing = this.#open || this.#elements.length > this.#shown;
-    for (; this.#shown < blocks.length; this.#shown++) {
-      const element = this.#elementAt(this.#shown);
-      this.#lay(blocks[this.#shown]!, element);
+    while (this.#shown < blocks.length) {
+      const growing = this.#open || this.#elements.length > this.#shown;
+      const element = this.#lay(blocks[this.#shown]!, this.#shown);
       if (growing) this.options.onblock?.(spoken(blocks[this.#shown]!, element));
+      this.#shown++;
+      if (late()) break;
     }
+    return this.#shown === blocks.length;
   }
 
   #elementAt(index: number): HTMLElement {
@@ -118,10 +148,18 @@ export class MarkdownView {
     return element;
   }
 
-  #lay(block: Block, element: HTMLElement): void {
+  #lay(block: Block, index: number): HTMLElement {
+    const element = this.#elementAt(index);
+    const before = this.#headings[index]!;
+    this.#headings[index + 1] = before;
     if (block.kind === 'code') layCode(element, block.language, block.code);
     else if (block.kind === 'plain') layPlain(element, block.source);
-    else morph(element, render(block.tokens));
+    else {
+      const fragment = render(block.tokens);
+      this.#headings[index + 1] = fitHeadings(fragment, before);
+      morph(element, fragment);
+    }
+    return element;
   }
 
   #showOpen(): void {
@@ -137,6 +175,7 @@ export class MarkdownView {
     }
     const tokens = this.#splitter.preview(heal(source.slice(0, BLOCK_LIMIT)));
     const fragment = render(tokens);
+    fitHeadings(fragment, this.#headings[this.#shown]!);
     if (fragment.childNodes.length) morph(this.#elementAt(this.#shown), fragment);
     else this.#dropOpen();
   }

@@ -682,7 +682,7 @@ export const en = {
     tool: {
       writing: 'being prepared',
       running: 'running',
-      asking: 'asks you first',
+      asking: 'waits for you',
       done: 'done',
       failed: 'failed',
       arguments: 'Arguments',
