@@ -144,7 +144,8 @@ export function fieldsOfValues(values: Record<string, unknown>): Field[] | null 
     const kind = kindOfValue(value);
     if (!kind) return null;
     const initial = initialOf(kind, value);
-    fields.push({ name, label: labelOf(name), kind, required: false, options: [], initial });
+    const required = kind === 'number';
+    fields.push({ name, label: labelOf(name), kind, required, options: [], initial });
   }
   return fields;
 }
@@ -228,11 +229,16 @@ function matches(pattern: string, value: string): boolean {
 }
 
 /** The answer; members that were left empty and need not be there are left out. */
-export function contentOf(fields: Field[], values: Values): Record<string, unknown> {
+export function contentOf(
+  fields: Field[],
+  values: Values,
+  keepEmpty = false,
+): Record<string, unknown> {
   const content: Record<string, unknown> = {};
   for (const field of fields) {
     const value = values[field.name] ?? field.initial;
-    if ((value === '' || (Array.isArray(value) && !value.length)) && !field.required) continue;
+    if ((value === '' || (Array.isArray(value) && !value.length)) && !field.required && !keepEmpty)
+      continue;
     content[field.name] = valueOf(field, value);
   }
   return content;

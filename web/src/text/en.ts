@@ -634,6 +634,7 @@ export const en = {
     newChat: 'New conversation',
     latest: 'Jump to latest',
     news: 'New messages below',
+    goesOn: 'The answer goes on below',
     working: 'Working',
     answering: 'Adjutant is answering.',
     answered: 'The answer is complete.',
