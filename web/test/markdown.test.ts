@@ -251,6 +251,7 @@ describe('a text that is cut', () => {
       '[a](',
     ]) {
       expect(() => heal(mark.repeat(2000))).not.toThrow();
+      expect(() => heal(`| a |\n|-|${' |'.repeat(2000)} ${mark}`)).not.toThrow();
     }
   });
 });

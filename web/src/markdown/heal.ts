@@ -8,7 +8,6 @@ const NUMBER = /^[ \t]*\d{1,9}[.)]?[ \t]*$/;
 /** Where a line begins anew: inline markup does not reach over it. */
 const LEAF =
   /^[ \t]*(?:>[ \t]?)*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[[ xX]?\]?[ \t]*)?|#{1,6}[ \t]+)?/;
-const TABLE_RULE = /^[ \t]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-*:?[ \t]*)*$/;
 
 /** The end of a text's last block, `source` being this block. */
 export function heal(source: string): string {
@@ -41,13 +40,18 @@ function insideFence(lines: string[]): boolean {
   return open !== null;
 }
 
+// A part of the line below a table's header: nothing but rules and what is between them.
+function isTableRule(line: string): boolean {
+  return /^[ \t|:-]*$/.test(line);
+}
+
 // A table can be told by its second line, which is half written for a while.
 function healTable(lines: string[]): string | null {
   const written = lines.findIndex((line) => line.trim() !== '');
   const header = lines[written]?.trim();
   if (!header?.startsWith('|')) return null;
   const below = lines.slice(written + 1);
-  if (below.length > 1 || (below[0] && !TABLE_RULE.test(below[0]))) return null;
+  if (below.length > 1 || (below[0]?.trim() && !isTableRule(below[0]))) return null;
   const closed = header.length > 1 && header.endsWith('|') ? header : `${closeInline(header)} |`;
   const columns = closed.replace(/\\\|/g, '').split('|').length - 2;
   return `${closed}\n|${' - |'.repeat(Math.max(columns, 1))}`;
