@@ -13,10 +13,15 @@ function html(node: Node): string {
 
 const plain = new Marked();
 
-// What is laid out, before it is cleaned: quick to compare.
+// What is laid out, before it is cleaned: quick to compare. White space at the edges of a line is
+// not seen, and differs where a paragraph ends in what could be indented code.
 function draftsOf(splitter: Splitter): string[] {
   return splitter.blocks.map((block) => {
-    if (block.kind === 'markdown') return plain.parser(block.tokens);
+    if (block.kind === 'markdown')
+      return plain
+        .parser(block.tokens)
+        .replace(/\s*\n\s*/g, '\n')
+        .replace(/\s+<\/p>/g, '</p>');
     if (block.kind === 'code') return `code:${block.language}:${block.code}`;
     return `plain:${block.source}`;
   });
@@ -46,8 +51,10 @@ function inParts(text: string, parts: number[], shown = blocksOf): string[] {
 function random(seed: number): () => number {
   let state = seed;
   return () => {
-    state = (state * 1103515245 + 12345) % 2147483648;
-    return state / 2147483648;
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   };
 }
 
@@ -184,7 +191,7 @@ describe('a text in blocks', () => {
     const whole = inParts(text, [], draftsOf);
     expect(inParts(text, [10, 1000, 30_000, 30_001, 50_000], draftsOf)).toEqual(whole);
     expect(whole.filter((block) => block.startsWith('plain:')).length).toBe(1);
-    expect(whole.at(-1)).toBe('<p>After</p>\n');
+    expect(whole.at(-1)?.trim()).toBe('<p>After</p>');
     expect(whole[1]!.length).toBeLessThan(BLOCK_LIMIT * 6);
   });
 });
