@@ -180,6 +180,18 @@ describe('drafts', () => {
     expect(Object.keys(JSON.parse(kept.get('adjutant.drafts')!)).length).toBe(50);
   });
 
+  test('belong to who wrote them', async () => {
+    const { drafts } = await import('../src/live/drafts');
+    const { session } = await import('../src/live/session.svelte');
+    const me = (user_id: string) => (session.me = { user_id } as typeof session.me);
+    me('one');
+    await drafts.save(null, { text: 'mine', images: [] });
+    me('two');
+    expect(drafts.text(null)).toBe('');
+    me('one');
+    expect(drafts.text(null)).toBe('mine');
+  });
+
   test('survive damaged storage', async () => {
     const { drafts } = await import('../src/live/drafts');
     kept.set('adjutant.drafts', '{broken');

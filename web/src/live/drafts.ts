@@ -2,12 +2,15 @@
 // that they are there at once; images in IndexedDB. The oldest go first.
 import type { Block } from '../api/types';
 import type { Draft, ImageDraft, UserMessage } from './model';
+import { session } from './session.svelte';
 import { table } from './storage';
 
 const KEY = 'adjutant.drafts';
 const MOST = 50;
 const MOST_BYTES = 1_000_000;
-const NEW = 'new'; // of the chat that has no thread yet
+
+/** Whoever signs in here next does not see them. A chat that has no thread yet is 'new'. */
+const keyOf = (threadId: string | null) => `${session.me?.user_id ?? ''}/${threadId ?? 'new'}`;
 
 interface Kept {
   text: string;
@@ -43,11 +46,11 @@ function write(all: Record<string, Kept>): void {
 export const drafts = {
   /** The words alone, at once. */
   text(threadId: string | null): string {
-    return read()[threadId ?? NEW]?.text ?? '';
+    return read()[keyOf(threadId)]?.text ?? '';
   },
 
   async load(threadId: string | null): Promise<Draft> {
-    const key = threadId ?? NEW;
+    const key = keyOf(threadId);
     const kept = read()[key];
     return {
       text: kept?.text ?? '',
@@ -57,7 +60,7 @@ export const drafts = {
 
   /** An empty draft is forgotten. */
   async save(threadId: string | null, draft: Draft): Promise<void> {
-    const key = threadId ?? NEW;
+    const key = keyOf(threadId);
     const all = read();
     const had = all[key];
     if (!draft.text && !draft.images.length) {
