@@ -51,11 +51,19 @@ function tellOfUpdates(): void {
   });
 }
 
-/** A part of an earlier version that is nowhere any more: the page is loaded anew, once. */
+/** Whether there is somebody to load the page from. */
+const answers = () =>
+  fetch('/api/health?live=1', { cache: 'no-store' }).then(
+    (response) => response.ok,
+    () => false,
+  );
+
+/** A part of an earlier version that is nowhere any more: the page is loaded anew, once. Not while
+ * the gateway is away, when it would be gone with all that was typed. */
 function mendMissingParts(): void {
-  window.addEventListener('vite:preloadError', (event) => {
-    if (!navigator.onLine || Date.now() - Number(sessionStorage.getItem(RELOADED)) < 60_000) return;
-    event.preventDefault();
+  window.addEventListener('vite:preloadError', async () => {
+    if (Date.now() - Number(sessionStorage.getItem(RELOADED)) < 60_000) return;
+    if (!(await answers())) return;
     sessionStorage.setItem(RELOADED, String(Date.now()));
     location.reload();
   });
