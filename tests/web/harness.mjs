@@ -21,7 +21,7 @@ export { Adjutant, createUser, eventually, Fake, fresh, McpServer, OAuthServer, 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FAILURES = path.join(ROOT, 'build/test-logs/web');
 const SCENES = path.join(ROOT, 'tests/fake/scenes.txt');
-const ACTION_MS = 15_000;
+const ACTION_MS = 30_000; // of a machine that is busy with other things, too
 
 export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 export const DESKTOP = { viewport: { width: 1280, height: 800 } };
