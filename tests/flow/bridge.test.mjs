@@ -286,7 +286,7 @@ eachBackend('bridge, without a file', (start) => {
     const r = await me.call('GET', '/api/connections?wait_ms=10000');
     assert.deepEqual(r.json.connections.map((c) => c.name), ['journal-db', 'garmin', 'google-workspace', 'google-places', 'splitwise']);
     for (const c of r.json.connections) assert.equal(c.state, 'unreachable');
-    assert.ok(!/ warn /.test(g.output), 'that they are away is normal');
+    assert.doesNotMatch(g.output, / warn +(?!fiber:)\S/, 'that they are away is normal'); // a busy machine is told by fiber
     assert.equal((await g.chat('[say hello]')).state, 'done');
   });
 });
