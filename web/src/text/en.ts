@@ -457,9 +457,9 @@ export const en = {
       revokeCurrent: 'You use this key here: you will be signed out.',
       newKey: 'Your new key',
       newKeyAbout: 'Copy it now. It is never shown again.',
-      closed: 'The instance is closed now. Sign in with this key to go on.',
+      closed:
+        'The instance is closed now: everybody needs a key. This browser is signed in with this one.',
       done: 'Done',
-      signIn: 'Sign in',
     },
     usage: {
       range: 'Time',
