@@ -216,11 +216,13 @@ static void run_loop(struct program *p) {
 }
 
 static int read_options(int argc, char **argv, struct options *o) {
-    static const struct option names[] = {
-        {"listen", required_argument, NULL, 'l'}, {"port-file", required_argument, NULL, 'p'},
-        {"key", required_argument, NULL, 'k'},    {"delay", required_argument, NULL, 'd'},
-        {"scenes", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},         {0}};
+    static const struct option names[] = {{"listen", required_argument, NULL, 'l'},
+                                          {"port-file", required_argument, NULL, 'p'},
+                                          {"key", required_argument, NULL, 'k'},
+                                          {"delay", required_argument, NULL, 'd'},
+                                          {"scenes", required_argument, NULL, 's'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
     int c;
     while ((c = getopt_long(argc, argv, "h", names, NULL)) != -1) {
         switch (c) {
