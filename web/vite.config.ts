@@ -2,11 +2,11 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 import { shellList } from './vite-shell.ts';
 
-// For `npm run dev`: a gateway that runs beside it.
-const gateway = 'http://127.0.0.1:8080';
+// For `npm run dev`: a gateway that runs beside it. It sees the page's own host, as its check of origins asks.
+const gateway = { target: 'http://127.0.0.1:8080', changeOrigin: false };
 
-export default defineConfig({
-  base: '/static/',
+export default defineConfig(({ command }) => ({
+  base: command === 'serve' ? '/' : '/static/',
   plugins: [svelte(), shellList()],
   build: {
     target: ['es2022', 'safari17.5', 'chrome123', 'firefox120'],
@@ -27,11 +27,11 @@ export default defineConfig({
     proxy: {
       '/api': gateway,
       '/oauth': gateway,
-      '/ws': { target: gateway, ws: true },
+      '/ws': { ...gateway, ws: true },
     },
   },
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
   },
-});
+}));
