@@ -5,13 +5,13 @@
 
 /* No script and no style stands in the page itself; pictures of other sites would tell them who
  * reads what. Scripts can't make HTML from text but by the policies named: those of the framework,
- * the sanitiser, and the service worker. */
+ * the sanitiser and what it cleans, and the service worker. */
 #define CONTENT_SECURITY_POLICY                                                                    \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "        \
     "connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; "                \
     "media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "        \
     "require-trusted-types-for 'script'; "                                                         \
-    "trusted-types svelte-trusted-html dompurify adjutant-worker"
+    "trusted-types svelte-trusted-html dompurify adjutant-markdown adjutant-worker"
 
 static const struct http_field fields[] = {
     {"Content-Security-Policy", STR(CONTENT_SECURITY_POLICY)},

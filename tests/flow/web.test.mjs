@@ -7,7 +7,7 @@ import { begin, eachBackend } from './harness.mjs';
 const POLICY = [
   "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:", "connect-src 'self'", "font-src 'self'",
   "manifest-src 'self'", "worker-src 'self'", "media-src 'self' blob:", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'", 'trusted-types svelte-trusted-html dompurify adjutant-worker',
+  "require-trusted-types-for 'script'", 'trusted-types svelte-trusted-html dompurify adjutant-markdown adjutant-worker',
 ].join('; ');
 
 const PAGES = ['/', '/t/0199-abc', '/t/a%20b', '/settings', '/settings/usage', '/admin', '/admin/users', '/welcome', '/login', '/?x=1'];

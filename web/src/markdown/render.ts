@@ -48,8 +48,19 @@ const marked = new Marked({
   },
 });
 
-// A document of its own: nothing in it is loaded or run.
+// A document of its own: nothing in it is loaded or run. There, and nowhere else, text that was not
+// cleaned yet may become HTML, which is what this policy of the page says (trusted types).
 const workshop = document.implementation.createHTMLDocument('');
+const uncleaned = (
+  window as unknown as {
+    trustedTypes?: {
+      createPolicy(
+        name: string,
+        rules: { createHTML(html: string): string },
+      ): { createHTML(html: string): string };
+    };
+  }
+).trustedTypes?.createPolicy('adjutant-markdown', { createHTML: (html) => html });
 const purifier = createPurifier(window);
 purifier.setConfig({
   ALLOWED_TAGS: TAGS,
@@ -78,7 +89,7 @@ export function render(tokens: Token[]): DocumentFragment {
 /** HTML that came from outside, without all that is not wanted. */
 export function sanitize(html: string): DocumentFragment {
   const bench = workshop.createElement('blockquote');
-  bench.innerHTML = html;
+  bench.innerHTML = uncleaned ? uncleaned.createHTML(html) : html;
   purifier.sanitize(bench);
   const fragment = document.createDocumentFragment();
   fragment.append(...bench.childNodes);
