@@ -146,6 +146,18 @@ describe('the connection', () => {
     expect(many[32]!.ends).toEqual(['problem']);
   });
 
+  test("is none with somebody else's session", async () => {
+    gateway.user = 'other';
+    gateway.socket.drop();
+    await settle(1_000);
+    expect(location.reload).toHaveBeenCalled();
+    expect(tab.connection.state).toBe('offline');
+    const sockets = gateway.sockets.length;
+    await settle(60_000);
+    expect(gateway.sockets.length).toBe(sockets);
+    expect(gateway.socket.sent).toEqual([]);
+  });
+
   test('hears what changed, and looks at everything after a break', async () => {
     const { onChanged } = await import('../src/live/changes');
     const heard = vi.fn();
@@ -159,5 +171,22 @@ describe('the connection', () => {
     await settle(1000);
     expect(heard.mock.calls.at(-1)).toEqual([{ what: 'all' }]);
     stop();
+  });
+});
+
+describe('signing out', () => {
+  test('is not said to be done when it failed', async () => {
+    gateway.unwilling = '/api/logout';
+    await expect(tab.session.logout()).rejects.toThrow('no');
+    expect(tab.session.phase).toBe('ready');
+    gateway.unwilling = '';
+    await tab.session.logout();
+    expect(tab.session.phase).toBe('signed-out');
+  });
+
+  test('is done when there is no session any more', async () => {
+    gateway.signedIn = false;
+    await tab.session.logout();
+    expect(tab.session.phase).toBe('signed-out');
   });
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Conversation } from '../src/live/model';
 import type { FakeGateway } from './gateway';
 import { leave, openTab, settle, world } from './page';
@@ -201,6 +201,57 @@ describe('sending', () => {
     expect(c.turns).toEqual([]);
     expect(gateway.turns.size).toBe(0);
   });
+
+  test('forgets what is discarded while what was written before it is being sent', async () => {
+    const tab = await newTab();
+    const one = await show(tab, null);
+    const two = await show(tab, null);
+    gateway.reachable = false;
+    gateway.socket.drop();
+    await settle();
+    await send(one, 'first');
+    await send(two, 'never mind');
+    const { fetch } = gateway;
+    let go = () => {};
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    vi.stubGlobal('fetch', async (path: string, init?: RequestInit) => {
+      if (path === '/api/chat') await gate;
+      return fetch(path, init);
+    });
+    gateway.reachable = true;
+    tab.connection.retryNow();
+    await settle(1_000);
+    two.discard(two.turns[0]!);
+    await settle();
+    go();
+    await settle(10_000);
+    expect([...gateway.messages.values()].flat().map((m) => m.content)).toEqual(['first']);
+  });
+
+  test('never happens in the name of another user', async () => {
+    const tab = await newTab();
+    const c = await show(tab, null);
+    gateway.reachable = false;
+    gateway.socket.drop();
+    await settle();
+    await send(c, 'mine');
+    gateway.reachable = true;
+    gateway.user = 'other'; // signed in by another tab
+    const flushed = tab.outbox.flush();
+    await settle();
+    await flushed;
+    expect(location.reload).toHaveBeenCalled();
+    tab.connection.retryNow();
+    await settle(10_000);
+    const theirs = await newTab();
+    await settle(10_000);
+    expect(await theirs.outbox.list()).toEqual([]);
+    expect(gateway.submissions).toEqual([]);
+    gateway.user = 'me';
+    await newTab();
+    await settle(10_000);
+    expect(gateway.submissions.length).toBe(1);
+  });
 });
 
 describe('staying in step', () => {
@@ -337,6 +388,17 @@ describe('questions', () => {
       expect(conversation.turns[0]!.items[0]).toMatchObject({ state: 'asking', interrupt });
       expect(conversation.busy).toBe(false);
     }
+  });
+
+  test('that could not be read are read with the next look', async () => {
+    await asked();
+    gateway.unwilling = '/api/interrupts';
+    const c = await show(tabs[0]!, 't');
+    expect(c.turns[0]!.interrupts).toEqual([]);
+    gateway.unwilling = '';
+    gateway.socket.drop();
+    await settle(2_000);
+    expect(c.turns[0]).toMatchObject({ state: 'interrupted', interrupts: [interrupt] });
   });
 
   test('are answered, and the turn goes on', async () => {

@@ -54,6 +54,8 @@ export class FakeGateway {
   reachable = true;
   upgrades = true; // WebSockets get through
   signedIn = true;
+  user = 'me'; // whose cookie the browser has
+  unwilling = ''; // the path that fails
   losesReceipts = false; // takes messages, and the line breaks before it says so
   refusal: { status: number; code: string; detail: string } | null = null;
   submissions: string[] = []; // turn ids, however often they came
@@ -69,7 +71,7 @@ export class FakeGateway {
   connect(socket: FakeSocket): void {
     if (!this.reachable || !this.upgrades || !this.signedIn) return socket.drop(1006);
     socket.readyState = 1;
-    socket.tell({ type: 'hello', maxSubscriptions: 32 });
+    socket.tell({ type: 'hello', userId: this.user, maxSubscriptions: 32 });
   }
 
   hear(socket: FakeSocket, frame: Frame): void {
@@ -184,6 +186,7 @@ export class FakeGateway {
     const body = init.body ? JSON.parse(String(init.body)) : undefined;
     this.requests.push(`${init.method} ${url.pathname}`);
     if (!this.signedIn) return this.#problem(401, 'unauthorized', 'no session');
+    if (url.pathname === this.unwilling) return this.#problem(500, 'internal', 'no');
     const thread = url.pathname.match(/^\/api\/threads\/([^/]+)$/)?.[1];
     if (url.pathname === '/api/chat') {
       if (this.refusal)
@@ -207,7 +210,7 @@ export class FakeGateway {
     }
     if (thread) return this.#thread(thread, url.searchParams);
     if (url.pathname === '/api/models') return Response.json({ models: [], configured: true });
-    return Response.json({ user_id: 'me', role: 'personal' });
+    return Response.json({ user_id: this.user, role: 'personal' });
   };
 
   #problem(status: number, code: string, detail: string): Response {

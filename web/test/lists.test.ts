@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Thread } from '../src/api/types';
-import { leave, settle, world } from './page';
+import type { FakeGateway } from './gateway';
+import { leave, openTab, settle, world } from './page';
 
 const thread = (n: number, more: Partial<Thread> = {}) =>
   ({
@@ -55,8 +56,10 @@ async function answer(path: string, init: RequestInit = {}): Promise<Response> {
   });
 }
 
+let gateway: FakeGateway;
+
 beforeEach(() => {
-  world();
+  gateway = world();
   vi.resetModules();
   vi.stubGlobal('fetch', answer);
   all = Array.from({ length: 70 }, (_, i) => thread(i + 1));
@@ -140,6 +143,21 @@ describe('search', () => {
     search.query = ' ';
     expect(search.phase).toBe('idle');
     expect(search.hits).toEqual([]);
+    expect(search.query).toBe(' '); // or whoever sets it anew when it changes would never end
+  });
+
+  test('reading on says nothing when something else is searched for', async () => {
+    const { search } = await import('../src/live/search.svelte');
+    found = [{ complete: true, hits: [{ message_id: 'a' }], next_cursor: 'c' }];
+    search.query = 'hello';
+    await settle(500);
+    vi.stubGlobal('fetch', async (_: string, { signal }: RequestInit) => {
+      await settle();
+      signal!.throwIfAborted();
+    });
+    const more = search.loadMore();
+    search.query = 'hello there';
+    await expect(more).resolves.toBeUndefined();
   });
 });
 
@@ -181,15 +199,19 @@ describe('drafts', () => {
   });
 
   test('belong to who wrote them', async () => {
-    const { drafts } = await import('../src/live/drafts');
-    const { session } = await import('../src/live/session.svelte');
-    const me = (user_id: string) => (session.me = { user_id } as typeof session.me);
-    me('one');
-    await drafts.save(null, { text: 'mine', images: [] });
-    me('two');
-    expect(drafts.text(null)).toBe('');
-    me('one');
-    expect(drafts.text(null)).toBe('mine');
+    const pageOf = async (user: string) => {
+      gateway.user = user;
+      const { connection, session } = await openTab();
+      connection.stop();
+      return { session, ...(await import('../src/live/drafts')) };
+    };
+    vi.stubGlobal('fetch', gateway.fetch);
+    const { session, drafts } = await pageOf('one');
+    await drafts.save(null, { text: 'min', images: [] });
+    await session.logout();
+    await drafts.save(null, { text: 'mine', images: [] }); // as the screen goes away
+    expect((await pageOf('two')).drafts.text(null)).toBe('');
+    expect((await pageOf('one')).drafts.text(null)).toBe('mine');
   });
 
   test('survive damaged storage', async () => {

@@ -23,7 +23,7 @@ export function world(): FakeGateway {
   });
   vi.stubGlobal('WebSocket', FakeSocket);
   vi.stubGlobal('fetch', gateway.fetch);
-  vi.stubGlobal('location', { href: 'http://gateway/' });
+  vi.stubGlobal('location', { href: 'http://gateway/', reload: vi.fn() });
   vi.stubGlobal('navigator', { onLine: true });
   vi.stubGlobal('addEventListener', target.addEventListener.bind(target));
   vi.stubGlobal('removeEventListener', target.removeEventListener.bind(target));
@@ -49,6 +49,7 @@ export async function openTab() {
     /** The tab is closed, or reloaded. */
     async close() {
       connection.stop();
+      session.me = null; // its timers go on here, and must send nothing
       await closeStorage();
     },
   };

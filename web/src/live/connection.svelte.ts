@@ -12,13 +12,6 @@ export interface Follower {
   onProblem(problem: Problem): void; // it can't be followed; nothing more comes
 }
 
-export interface Accepted {
-  threadId: string;
-  runId: string;
-  queued: boolean;
-  existed: boolean;
-}
-
 interface Follow {
   seq: number; // of the newest event it was told
   follower: Follower;
@@ -38,7 +31,14 @@ interface Frame {
   event?: AguiEvent;
   problem?: { status: number; code: string; title?: string; detail?: string };
   maxSubscriptions?: number;
+  userId?: string;
   [member: string]: unknown;
+}
+
+/** Who asks for a connection. */
+interface Owner {
+  check(): Promise<boolean>; // whether there is a session: asked when the server turns us away
+  isOf(userId: string): boolean; // whether it is theirs
 }
 
 const OPEN_MS = 10_000; // until hello
@@ -67,7 +67,7 @@ class Connection {
   #socket: WebSocket | null = null;
   #greeted = false;
   #wanted = false;
-  #check: () => Promise<boolean> = async () => true;
+  #owner: Owner = { check: async () => true, isOf: () => true };
   #failures = 0; // handshakes in a row
   #pauseMs = FIRST_PAUSE_MS;
   #greetedAt = 0;
@@ -80,9 +80,8 @@ class Connection {
   #refs = 0;
   #online = new Set<() => void>();
 
-  /** `check` says whether there is a session; it is asked when the server turns us away. */
-  start(check: () => Promise<boolean>): void {
-    this.#check = check;
+  start(owner: Owner): void {
+    this.#owner = owner;
     if (this.#wanted) return;
     this.#wanted = true;
     this.state = 'connecting';
@@ -215,7 +214,7 @@ class Connection {
   async #ask(): Promise<void> {
     let reason: string;
     try {
-      if (!(await this.#check())) return;
+      if (!(await this.#owner.check())) return;
       reason = this.#failures >= BLOCKED_AFTER ? text.live.blocked : text.live.lost;
     } catch (error) {
       reason = error instanceof Problem ? error.message : text.problem.unreachable;
@@ -305,6 +304,8 @@ class Connection {
   }
 
   #hello(frame: Frame): void {
+    // Nothing of this page may reach somebody else's session.
+    if (frame.userId !== undefined && !this.#owner.isOf(frame.userId)) return this.stop();
     this.#greeted = true;
     this.#greetedAt = Date.now();
     this.#failures = 0;

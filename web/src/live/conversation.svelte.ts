@@ -51,6 +51,7 @@ class OpenConversation implements Conversation {
   #releases: (() => void)[] = [];
   #sending = new Set<Promise<void>>();
   #loadingEarlier: Promise<void> | undefined;
+  #mustAsk = false; // what is open to be answered is not known
 
   constructor(threadId: string | null) {
     this.threadId = threadId;
@@ -61,7 +62,10 @@ class OpenConversation implements Conversation {
           this.#look.schedule();
         }
       }),
-      onChanged('interrupt', (c) => c.what !== 'all' && this.#concerns(c) && void this.#asked()),
+      onChanged(
+        'interrupt',
+        (c) => c.what !== 'all' && this.#concerns(c) && void this.#newlyAsked(),
+      ),
       outbox.on((event) => this.#outboxTold(event)),
     ];
     if (threadId === null) this.phase = 'ready';
@@ -127,7 +131,8 @@ class OpenConversation implements Conversation {
       const newest = messages.at(-1);
       const known = newest ? this.#isKnown(newest.turn_id, newest.seq) : !this.turns.length;
       const followed = !open_turn || this.#live.has(open_turn.id);
-      if (known && followed && !this.turns.some((t) => this.#isLost(t))) return;
+      const lost = this.turns.some((t) => this.#isLost(t));
+      if (known && followed && !lost && !this.#mustAsk) return;
       const page = await this.#read({ limit: PAGE });
       if (this.#closed) return;
       this.#take(page);
@@ -266,10 +271,12 @@ class OpenConversation implements Conversation {
   /** What is open to be answered, at the newest turn. */
   async #asked(): Promise<void> {
     const turns = this.turns.filter((t) => !isOpen(t) && t.items.some(isUnanswered));
+    this.#mustAsk = turns.length > 0;
     if (!turns.length) return;
     const { interrupts } = await api.get<{
       interrupts: { turn_id: string; state: string; interrupt: Interrupt }[];
     }>('/api/interrupts', { query: { thread_id: this.threadId! } });
+    this.#mustAsk = false;
     if (this.#closed) return;
     for (const turn of turns) {
       if (isOpen(turn)) continue;
@@ -282,6 +289,14 @@ class OpenConversation implements Conversation {
       } else {
         giveUpCalls(turn);
       }
+    }
+  }
+
+  async #newlyAsked(): Promise<void> {
+    try {
+      await this.#asked();
+    } catch {
+      // It is asked again with the next look.
     }
   }
 
@@ -365,7 +380,7 @@ class OpenConversation implements Conversation {
     const entry: Outgoing = {
       turnId: newId(),
       threadId: this.threadId,
-      userId: session.me?.user_id ?? '',
+      userId: session.userId,
       content: contentOf(draft),
       model: options.model,
       createdAt: new Date().toISOString(),

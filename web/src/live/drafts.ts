@@ -10,7 +10,7 @@ const MOST = 50;
 const MOST_BYTES = 1_000_000;
 
 /** Whoever signs in here next does not see them. A chat that has no thread yet is 'new'. */
-const keyOf = (threadId: string | null) => `${session.me?.user_id ?? ''}/${threadId ?? 'new'}`;
+const keyOf = (threadId: string | null) => `${session.userId}/${threadId ?? 'new'}`;
 
 interface Kept {
   text: string;
@@ -95,15 +95,17 @@ function base64(blob: Blob): Promise<string> {
   });
 }
 
-async function imageOf(block: Extract<Block, { type: 'image' }>, id: string) {
-  if (block.data && isType(block.media_type ?? '')) {
-    return { id, mediaType: block.media_type as ImageDraft['mediaType'], data: block.data };
-  }
-  if (!block.href) return null;
-  const response = await fetch(block.href);
+type Image = Extract<Block, { type: 'image' }>;
+
+async function imageOf(block: Image, id: string): Promise<ImageDraft | null> {
+  const { data, href, media_type: type = '' } = block;
+  if (data && isType(type)) return { id, mediaType: type, data };
+  if (!/^\/(?![/\\])/.test(href ?? '')) return null;
+  const response = await fetch(href!);
   const blob = await response.blob();
-  if (!response.ok || !isType(blob.type)) return null;
-  return { id, mediaType: blob.type, data: await base64(blob) };
+  const mediaType = isType(type) ? type : blob.type;
+  if (!response.ok || !isType(mediaType)) return null;
+  return { id, mediaType, data: await base64(blob) };
 }
 
 /** What was said, to be said in other words: its text, and the images this gateway has. */

@@ -132,8 +132,7 @@ class Outbox {
   /** Sends what waits, oldest first; comes back by itself while it can't be sent. */
   flush(): Promise<void> {
     this.#again = true;
-    this.#flushing ??= this.#flush().finally(() => (this.#flushing = undefined));
-    return this.#flushing;
+    return (this.#flushing ??= this.#flush());
   }
 
   async #flush(): Promise<void> {
@@ -146,6 +145,7 @@ class Outbox {
         this.later();
       }
     }
+    this.#flushing = undefined;
   }
 
   /** Tries again in a while, which grows as long as nothing is taken. */
@@ -165,6 +165,9 @@ class Outbox {
         continue;
       }
       try {
+        if (!(await session.check())) return;
+        // It may have been discarded, or sent by another tab, while those before it were sent.
+        if (!(await this.#table.get(entry.turnId))) continue;
         await this.#send(entry);
         this.#retryMs = RETRY_MS;
       } catch (problem) {
@@ -172,6 +175,7 @@ class Outbox {
           this.#tell({ what: 'waiting', entry });
           return this.later(problem instanceof Problem ? problem.retryAfterSeconds : undefined);
         }
+        if (!(await this.#table.get(entry.turnId))) continue;
         this.#tell({ what: 'refused', entry: await this.refuse(entry, problem) });
       }
     }

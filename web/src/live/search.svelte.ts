@@ -36,7 +36,7 @@ class Search {
     this.#query = value;
     this.#stop();
     if (!value.trim()) {
-      this.clear();
+      this.#forget();
       return;
     }
     this.phase = 'searching';
@@ -46,6 +46,10 @@ class Search {
   clear(): void {
     this.#stop();
     this.#query = '';
+    this.#forget();
+  }
+
+  #forget(): void {
     this.hits = [];
     this.phase = 'idle';
     this.complete = true;
@@ -91,7 +95,13 @@ class Search {
     // Pages that were added must not be replaced by the first one again.
     this.#stop();
     const asking = (this.#asking = new AbortController());
-    const page = await this.#read(asking.signal, this.#cursor);
+    let page: Page;
+    try {
+      page = await this.#read(asking.signal, this.#cursor);
+    } catch (error) {
+      if (asking !== this.#asking) return; // something else is searched for by now
+      throw error;
+    }
     if (asking !== this.#asking) return;
     const known = new Set(this.hits.map((h) => h.message_id));
     this.hits = [...this.hits, ...page.hits.filter((h) => !known.has(h.message_id))];

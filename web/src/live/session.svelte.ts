@@ -17,6 +17,7 @@ class Session {
   readonly defaultModel = $derived(this.models.find((m) => m.default) ?? this.models[0] ?? null);
 
   #connected = false;
+  #owner: string | undefined;
 
   constructor() {
     onSignedOut(() => this.#signedOut());
@@ -30,15 +31,35 @@ class Session {
     });
   }
 
+  /** Whose page this is: also after the session's end, as long as what was typed is being kept. */
+  get userId(): string {
+    return this.#owner ?? '';
+  }
+
+  /**
+   * All that is in the page belongs to one user. The browser's cookie may become another's, by a
+   * login here or in another tab: then the page begins anew, and false is returned.
+   */
+  isOf(userId: string): boolean {
+    if (this.#owner === undefined || this.#owner === userId) return true;
+    location.reload();
+    return false;
+  }
+
+  /** The page goes on with whoever is signed in at the next load. */
+  handOver(): void {
+    this.#owner = undefined;
+  }
+
   /** At the start, after login, and to try again. */
   async load(): Promise<void> {
     if (this.phase !== 'ready') this.phase = 'loading';
     this.problem = null;
     try {
       const [me, models] = await Promise.all([api.get<Me>('/api/me'), this.#readModels()]);
-      this.#take(me, models);
+      if (!this.#take(me, models)) return;
       this.phase = 'ready';
-      connection.start(() => this.#check());
+      connection.start({ check: () => this.check(), isOf: (userId) => this.isOf(userId) });
     } catch (error) {
       if (error instanceof Problem && error.status === 401) return;
       this.problem = error instanceof Error ? error.message : text.app.unexpected;
@@ -47,7 +68,11 @@ class Session {
   }
 
   async logout(): Promise<void> {
-    await api.post('/api/logout');
+    try {
+      await api.post('/api/logout');
+    } catch (error) {
+      if (!(error instanceof Problem && error.status === 401)) throw error; // it was over before
+    }
     this.#signedOut();
   }
 
@@ -61,10 +86,13 @@ class Session {
     return api.get<{ models: Model[]; configured: boolean }>('/api/models');
   }
 
-  #take(me: Me, models: { models: Model[]; configured: boolean }): void {
+  #take(me: Me, models: { models: Model[]; configured: boolean }): boolean {
+    if (!this.isOf(me.user_id)) return false;
+    this.#owner = me.user_id;
     this.me = me;
     this.models = models.models;
     this.configured = models.configured;
+    return true;
   }
 
   async #refresh(): Promise<void> {
@@ -76,11 +104,11 @@ class Session {
     }
   }
 
-  /** Whether there is a session; throws when nobody answers. */
-  async #check(): Promise<boolean> {
+  /** Whether there is a session of this page's user; throws when nobody answers. */
+  async check(): Promise<boolean> {
     try {
-      await api.get('/api/me', { timeoutMs: 10_000 });
-      return true;
+      const me = await api.get<Me>('/api/me', { timeoutMs: 10_000 });
+      return this.isOf(me.user_id);
     } catch (error) {
       if (error instanceof Problem && error.status === 401) return false;
       throw error;

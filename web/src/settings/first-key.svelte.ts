@@ -19,6 +19,7 @@ class FirstKey {
       await session.load();
       throw error;
     }
+    session.handOver(); // the key may be another user's
     await session.load();
   }
 }
