@@ -70,15 +70,6 @@ export interface ThreadPage extends Thread {
   ends: { id: string; state: 'failed' | 'cancelled'; error?: { code: string; message: string } }[];
 }
 
-export interface Notification {
-  id: string;
-  from_agent: string | null;
-  message: string;
-  priority: string;
-  created_at: string;
-  read_at: string | null;
-}
-
 export interface SearchHit {
   thread_id: string;
   title: string | null;

@@ -24,6 +24,7 @@ import { session } from '../live/session.svelte';
 import { text } from '../text';
 import { archive, exportThread } from '../threads/actions';
 import { newChat } from './new-chat';
+import { signOut } from './sign-out';
 import { router } from './router.svelte';
 import { shell, type ChatDoor } from './shell.svelte';
 import { SHORTCUTS } from './shortcuts';
@@ -83,7 +84,7 @@ function ofApp(): Command[] {
     );
   }
   if (session.me?.via === 'cookie') {
-    list.push(command('logout', LogOut, () => void session.logout()));
+    list.push(command('logout', LogOut, () => void signOut()));
   }
   return list;
 }

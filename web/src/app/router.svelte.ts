@@ -7,8 +7,16 @@ export type Route =
   | { screen: 'welcome' }
   | { screen: 'login' };
 
-function routeOf(path: string): Route {
-  const [first = '', second = ''] = path.split('/').filter(Boolean).map(decodeURIComponent);
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment; // anybody may write any address
+  }
+}
+
+export function routeOf(path: string): Route {
+  const [first = '', second = ''] = path.split('/').filter(Boolean).map(decoded);
   switch (first) {
     case 't':
       return { screen: 'chat', threadId: second || null };

@@ -12,9 +12,11 @@ export class Composing {
   text = $state('');
   images = $state.raw<ImageDraft[]>([]);
   preparing = $state(0);
+  #restoring = $state(true); // what was kept is not here yet
+  readonly waits = $derived(this.preparing > 0 || this.#restoring); // for images
   readonly tooLong = $derived(!textFits(this.text));
   readonly empty = $derived(!this.text.trim() && !this.images.length);
-  readonly sendable = $derived(!this.empty && !this.tooLong && !this.preparing);
+  readonly sendable = $derived(!this.empty && !this.tooLong && !this.waits);
 
   #key: string | null;
   #touched = false;
@@ -30,9 +32,10 @@ export class Composing {
 
   async #restore(): Promise<void> {
     const draft = await drafts.load(this.#key);
-    if (this.#touched) return;
-    this.text = draft.text;
-    this.images = draft.images;
+    this.#restoring = false;
+    this.images = [...draft.images, ...this.images];
+    if (this.#touched) this.changed();
+    else this.text = draft.text;
   }
 
   /** The new thread got its name. */
@@ -51,7 +54,7 @@ export class Composing {
 
   save(): void {
     clearTimeout(this.#timer);
-    if (!this.#touched) return;
+    if (!this.#touched || this.#restoring) return;
     void drafts.save(this.#key, { text: this.text, images: this.images });
   }
 

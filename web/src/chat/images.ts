@@ -1,5 +1,6 @@
 // From a file of whatever kind to an image the gateway takes: read by the browser, drawn smaller
 // when it is large, drawn at all when its format is another (HEIC, AVIF, BMP, SVG).
+import { newId } from '../live/ids';
 import type { ImageDraft } from '../live/model';
 import { text } from '../text';
 import { ATTEMPTS, base64Length, fit, goesAsIs, isTaken } from './image-limits';
@@ -93,7 +94,7 @@ export async function prepareImage(file: File, roomBase64: number): Promise<Imag
     if (base64Length(blob.size) > roomBase64) {
       throw new ImageRefused(text.composer.imagesTooLarge(name));
     }
-    const id = crypto.randomUUID();
+    const id = newId();
     return { id, mediaType: blob.type, data: await base64(blob), name };
   } finally {
     image.close();

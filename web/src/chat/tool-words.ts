@@ -78,7 +78,7 @@ export function shownOf(content: string | Block[] | undefined): Shown {
 const PICTURE = /^image\/(?:png|jpeg|gif|webp)$/;
 
 function imageOf(block: Extract<Block, { type: 'image' }>): ImageSource {
-  if (/^\/(?!\/)/.test(block.href ?? '')) return { source: block.href };
+  if (/^\/(?![/\\])/.test(block.href ?? '')) return { source: block.href };
   if (block.data && PICTURE.test(block.media_type ?? '')) {
     return { source: `data:${block.media_type};base64,${block.data}` };
   }

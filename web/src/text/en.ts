@@ -28,7 +28,6 @@ export const en = {
     places: 'Places',
     hideSidebar: 'Hide the sidebar',
     showSidebar: 'Show the sidebar',
-    sidePanel: 'Beside the conversation',
     chat: 'Chat',
     settings: 'Settings',
     admin: 'Administration',
@@ -87,7 +86,6 @@ export const en = {
     commandsFound: (n: number) => plural(n, 'command', 'commands'),
     model: 'Model',
     modelOf: (name: string) => `Model: ${name}`,
-    modelDefault: 'Default',
     modelYours: 'your key',
     modelOperators: 'shared key',
     addKey: 'Add a key …',
@@ -140,8 +138,6 @@ export const en = {
     results: (n: number) => plural(n, 'result', 'results'),
     incomplete: 'Older messages are still being read in.',
     moreHits: 'Show more results',
-    youSaid: 'You',
-    assistantSaid: 'Adjutant',
   },
   commands: {
     newChat: { label: 'New chat', words: 'begin start' },
@@ -307,7 +303,6 @@ export const en = {
       output: 'Result',
       readOnly: 'Only reads',
       destructive: 'Can destroy',
-      needsCredential: (service: string) => `Works with your credential “${service}”.`,
       lacksCredential: (service: string) =>
         `You have stored no credential “${service}”; the server is used without one.`,
       setCredential: 'Set credential',
@@ -550,7 +545,6 @@ export const en = {
       keys: (n: number) => plural(n, 'valid key', 'valid keys'),
       threads: (n: number) => plural(n, 'conversation', 'conversations'),
       tokens: (n: string) => `${n} tokens`,
-      manage: 'Keys',
       noKeys: 'No keys.',
     },
     keys: {
@@ -896,7 +890,6 @@ export const en = {
       'WebSockets.',
     busy: 'Too many answers are being written at once. Wait for one to finish.',
     notFound: 'This conversation does not exist, or it was deleted.',
-    notSent: 'This message was not sent.',
   },
 };
 
