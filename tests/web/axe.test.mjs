@@ -4,12 +4,12 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before } from 'node:test';
 import { composer, eventually, McpServer, reads, rest, say, suite, tools, turns, webtest } from './harness.mjs';
+import { settled } from './lib/axe.mjs';
 
 const AXE = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 async function examine(page, where) {
-  // What is still appearing has other colours for a moment.
-  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished.catch(() => {}))));
+  await settled(page);
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   const serious = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { after } from 'node:test';
 import { eventually, Fake, McpServer, suite, tools, webtest } from './harness.mjs';
+import { settled } from './lib/axe.mjs';
 
 const AXE = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const KEY = 'the-key-of-this-house-0123456789';
@@ -14,6 +15,7 @@ const heading = (page, name) => page.getByRole('heading', { level: 1, name }).wa
 const press = (page, name) => page.getByRole('button', { name }).click();
 
 async function accessible(page) {
+  await settled(page);
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
   assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' | ')}`), [], page.url());
