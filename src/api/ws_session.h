@@ -18,6 +18,7 @@ struct ws_session {
     uint64_t seen_epoch; /* of the user, when the key was last looked at between frames */
     int64_t seen_us;
     unsigned looking; /* at its key, now */
+    bool in_doubt;    /* the newest look did not find out: cancelled, or the database is away */
     struct list subscriptions;
     unsigned n_subscriptions;
     struct list inbox; /* frames not processed yet */

@@ -13,13 +13,15 @@ enum {
     WS_POLICY_VIOLATION = 1008,
 };
 #define LOOK_AT_ALL_EVERY_US (60 * INT64_C(1000000))
+#define LOOK_AGAIN_US INT64_C(1000000) /* where it is not known */
 
 static uint64_t epoch_of(const struct ws_session *s) {
     struct user_epochs *epochs = s->gateway->epochs;
     return epochs ? user_epoch(epochs, s->user_id) : 0;
 }
 
-/* Anything but a clear no leaves the socket alone: the database may be away. */
+/* Anything but a clear no leaves the socket alone: the database may be away, or the request that
+ * ended the key, whose peer is gone with the answer. Such a socket is looked at again soon. */
 static void look_at(struct ws_session *s) {
     struct arena arena cleanup(arena_done) = {0};
     struct principal principal;
@@ -27,9 +29,11 @@ static void look_at(struct ws_session *s) {
     s->seen_epoch = epoch_of(s);
     s->seen_us = clock_mono_us();
     s->looking++;
+    s->in_doubt = false;
     int rc = auth_recheck(s->gateway->auth, secret_reveal(s->key), secret_reveal(s->cookie), &arena,
                           &principal, &err);
     s->looking--;
+    s->in_doubt |= rc < 0 && rc != -ERR_UNAUTHORIZED;
     bool other = rc == 0 && !str_eq(principal.user_id, s->user_id);
     if ((rc == -ERR_UNAUTHORIZED || other) && s->ws) {
         websocket_close(s->ws, WS_POLICY_VIOLATION, STR("the key is not valid any more"));
@@ -38,7 +42,7 @@ static void look_at(struct ws_session *s) {
 }
 
 bool ws_watch_is_current(const struct ws_session *s) {
-    return !s->looking && s->seen_epoch == epoch_of(s);
+    return !s->looking && !s->in_doubt && s->seen_epoch == epoch_of(s);
 }
 
 /* The list turns by one with each socket, as any look may let sockets come and go. */
@@ -76,7 +80,8 @@ void ws_watch_look(struct gateway *g, struct str user_id) {
 
 static bool is_due(struct ws_session *s, const void *arg) {
     const int64_t *now_us = arg;
-    return s->seen_epoch != epoch_of(s) || *now_us - s->seen_us >= LOOK_AT_ALL_EVERY_US;
+    int64_t enough_us = s->in_doubt ? LOOK_AGAIN_US : LOOK_AT_ALL_EVERY_US;
+    return s->seen_epoch != epoch_of(s) || *now_us - s->seen_us >= enough_us;
 }
 
 static void watch(void *arg) {

@@ -15,7 +15,8 @@ struct played {
     /* what the floors answer */
     enum auth_mode mode;
     bool keys_revoked;
-    struct err fails; /* code not ERR_NONE: what every call below the API fails with */
+    bool recheck_fails; /* as when the database is away */
+    struct err fails;   /* code not ERR_NONE: what every call below the API fails with */
     bool db_is_away;
     const char *events[PLAYED_MAX_EVENTS]; /* of the one turn there is */
     size_t n_events;

@@ -17,7 +17,8 @@ uint64_t user_epoch(const struct user_epochs *e, struct str user_id) {
 
 int auth_recheck(struct auth *auth, struct str key, struct str cookie, struct arena *arena,
                  struct principal *ret, struct err *err) {
-    return auth_check(auth, key, cookie, STR_EMPTY, arena, ret, err);
+    return played.recheck_fails ? err_set(err, ERR_UNAVAILABLE, "the database is away")
+                                : auth_check(auth, key, cookie, STR_EMPTY, arena, ret, err);
 }
 
 void auth_key_changed(struct auth *auth, struct str user_id, struct str key_hash) {

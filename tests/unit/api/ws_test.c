@@ -204,6 +204,33 @@ TEST_FIBER(an_idle_socket_goes_when_its_user_is_looked_at) {
     CHECK_INT(played.gateway.n_ws_sessions, 0);
 }
 
+/* What happened is told once it is known again who listens. */
+TEST_FIBER(a_socket_in_doubt_is_told_nothing_until_it_was_looked_at_again) {
+    struct wire w;
+    REQUIRE(played_start());
+    REQUIRE(connect_ws(&w));
+    played_ws_send(&w, "{\"type\":\"watch\"}");
+    CHECK_STR(played_ws_frame(&w), "{\"type\":\"ok\"}");
+    for (int revoked = 0; revoked < 2; revoked++) {
+        played.recheck_fails = true;
+        ws_watch_look(&played.gateway, STR("me"));
+        feed_settings(played.gateway.feed, STR("me"), FEED_KEYS);
+        played_ws_send(&w, "{\"type\":\"ping\"}");
+        CHECK_INT(fiber_sleep(2 * FEED_COALESCE_MS), 0);
+        CHECK_STR(played_ws_frame(&w), "{\"type\":\"pong\"}");
+        CHECK_INT(played.gateway.n_ws_held, 1);
+        played.recheck_fails = false;
+        played.keys_revoked = revoked;
+        if (!revoked) {
+            expect(&w, "{\"type\":\"changed\",\"what\":\"settings\",\"name\":\"keys\"}");
+        }
+    }
+    REQUIRE(wire_await(&w, 4));
+    CHECK_INT((unsigned char)w.in.p[0], 0x88); /* close, 1008 */
+    wire_done(&w);
+    played_stop();
+}
+
 TEST_FIBER(a_flood_of_frames_is_bounded) {
     struct wire w;
     unsigned accepted = 0, busy = 0;
