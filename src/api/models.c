@@ -54,7 +54,8 @@ static void discovery_done(struct discovery *d) {
     secret_free(d->key);
 }
 
-/* Nothing is given: the caller's stored key, else the operator's where they may use it. */
+/* Nothing that counts is given: the caller's stored key, else the operator's where they may use it.
+ */
 static int use_stored(struct call *c, struct discovery *d, struct err *err) {
     const struct endpoints_request q = {
         .profile = c->gateway->profile,
@@ -69,11 +70,14 @@ static int use_stored(struct call *c, struct discovery *d, struct err *err) {
     return 0;
 }
 
-/* A stored key never goes to an address that comes with the request. */
+/* A stored key never goes to an address that comes with the request. Any key would do for the
+ * operator's Ollama: who may not use that needs a server of their own. */
 static int choose_endpoint(struct call *c, const json_t *body, struct discovery *d,
                            struct err *err) {
     struct str key = json_str(body, "api_key"), url = json_str(body, "base_url");
-    if (key.n == 0 && url.n == 0) {
+    bool given = key.n > 0 || url.n > 0;
+    bool enough = llm_key_is_enough(d->provider, key, url) || c->principal.allow_operator_llm;
+    if (!given || !enough) {
         return use_stored(c, d, err);
     }
     d->key = key.n ? secret_new(key) : NULL;

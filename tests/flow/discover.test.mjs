@@ -112,6 +112,7 @@ eachBackend('models to choose from', (start, backend) => {
     assert.equal((await g.fake.requests(1))[0].headers.key_sha256, sha256('sk-fake-ann'));
     assert.equal((await ann.discover({ provider: 'openai' })).status, 403, 'the operator\'s key is not hers');
     assert.equal((await ann.discover({ provider: 'ollama' })).status, 403, 'nor the house\'s Ollama');
+    assert.equal((await ann.discover({ provider: 'ollama', api_key: 'anything' })).status, 403, 'which a key does not open');
     await g.fake.clear();
     ok(await discover({ provider: 'openai' }));
     assert.equal((await g.fake.requests(1))[0].headers.key_sha256, sha256(OPERATOR));

@@ -66,6 +66,11 @@ int user_profiles_put(struct user_profiles *p, struct str user_id, struct user_p
     return NOT_PLAYED;
 }
 
+bool llm_key_is_enough(const struct llm_provider *p, struct str api_key, struct str base_url) {
+    (void)p;
+    return api_key.n > 0 || base_url.n > 0;
+}
+
 int llm_key_check_address(const json_t *object, const char *prefix, bool any_url, struct err *err) {
     (void)object, (void)prefix, (void)any_url;
     return NOT_PLAYED;
