@@ -198,11 +198,11 @@ static bool is_shown_type(struct str media_type) {
 
 /* What tools give may say that it is an image and be anything: nothing but images is shown by a
  * browser, and nothing runs. The bytes never change; they belong to one user, so that a cache keeps
- * them by cookie. */
+ * them by what says who asks. */
 static int respond_image(struct call *c, struct str media_type, struct str bytes) {
     static const struct http_field fields[] = {
         {"Cache-Control", STR("private, max-age=31536000, immutable")},
-        {"Vary", STR("Cookie")},
+        {"Vary", STR("Cookie, Authorization, X-API-Key")},
         {"X-Content-Type-Options", STR("nosniff")},
         {"Content-Security-Policy", STR("default-src 'none'; sandbox")},
         {"Cross-Origin-Resource-Policy", STR("same-origin")},

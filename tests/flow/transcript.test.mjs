@@ -56,7 +56,7 @@ eachBackend('transcript', (start) => {
     assert.deepEqual([got.status, got.headers['content-type'], got.headers['x-content-type-options']], [200, 'image/png', 'nosniff']);
     assert.equal(got.headers['content-security-policy'], "default-src 'none'; sandbox");
     assert.equal(got.headers['cache-control'], 'private, max-age=31536000, immutable');
-    assert.equal(got.headers.vary, 'Cookie');
+    assert.equal(got.headers.vary, 'Cookie, Authorization, X-API-Key');
     assert.ok(got.body.equals(photo));
     assert.deepEqual((await bytes(g, small.href)).body, PNG);
     assert.equal((await bytes(g, small.href.replace(/1$/, '2'))).status, 404);
