@@ -89,7 +89,7 @@ suite('the first run', (start) => {
     await page.getByText('Good morning, Robin.', { exact: true }).waitFor();
 
     // The thread's name is asked for beside the answer.
-    const seen = (await g.fake.requests(5)).find((r) => !/You name conversations/.test(JSON.stringify(r.body)));
+    const seen = (await g.fake.requests(5)).findLast((r) => /Good morning/.test(JSON.stringify(r.body)) && !/You name conversations/.test(JSON.stringify(r.body)));
     assert.equal(seen.body.model, 'fake-mini');
     assert.match(JSON.stringify(seen.body.messages[0]), /Their name is Robin\.[^]*My work: a bakery\./);
     assert.ok(!(await storedText(page)).includes('sk-fake'), 'the key is not kept in the browser');
