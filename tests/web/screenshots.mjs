@@ -31,9 +31,14 @@ const SCREENS = {
     await page.getByRole('button', { name: 'Approve', exact: true }).waitFor();
   },
   search: async (page, { phone }) => {
-    if (phone) await page.getByRole('button', { name: /menu|conversations/i }).first().click();
-    await page.getByRole('searchbox').first().fill('weekend');
-    await page.locator('mark').first().waitFor();
+    if (phone) {
+      await page.getByRole('button', { name: 'Open the menu' }).click();
+      await page.getByRole('button', { name: /^Search/ }).click();
+    } else {
+      await page.keyboard.press('Control+k');
+    }
+    await page.getByRole('combobox').fill('museum');
+    await page.getByRole('option', { name: /A weekend outside/ }).first().waitFor();
   },
   settings: async (page, { g }) => { await page.goto(`${g.url}/settings`); },
   models: async (page, { g }) => { await page.goto(`${g.url}/settings/models`); },
